@@ -1,0 +1,20 @@
+//! Every key of the two files.
+
+mod operator;
+mod paging;
+mod pipeline;
+
+pub use operator::CONFIG;
+pub use pipeline::PIPELINE;
+
+use super::spec::Kind;
+
+const TEXT: Kind = Kind::Text;
+const TEMPLATE: Kind = Kind::Template;
+const BOOLEAN: Kind = Kind::Boolean;
+const DURATION: Kind = Kind::Duration;
+const SIZE: Kind = Kind::Size;
+const SCALAR: Kind = Kind::Scalar;
+const COUNT: Kind = Kind::Integer { min: 0, max: u64::MAX };
+const POSITIVE: Kind = Kind::Integer { min: 1, max: u64::MAX };
+const STATUS: Kind = Kind::Integer { min: 100, max: 599 };

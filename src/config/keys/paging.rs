@@ -1,0 +1,158 @@
+//! Paginators, and what answers mean.
+
+use super::{BOOLEAN, COUNT, POSITIVE, STATUS, TEXT};
+use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
+
+pub(super) const MAX_PAGES: Key = Key::new("max_pages", POSITIVE, "More pages than this are an error").off();
+
+pub(super) const ON_REPEAT: Key = Key::new(
+    "on_repeat",
+    Kind::Choice(&Choice {
+        words: &[
+            ("error", "the server ignores the paging parameter: an error"),
+            ("stop", "the list does not page: its end; the repeated page is not stored"),
+        ],
+        later: &[],
+    }),
+    "What a repeated page or paging cursor means",
+)
+.default("\"error\"");
+
+const TOTAL_PATH: Key = Key::new("total_path", TEXT, "Where the body tells how many records there are in all");
+const TOTAL_PAGES_PATH: Key = Key::new("total_pages_path", TEXT, "Where the body tells how many pages there are");
+const TOTAL_HEADER: Key = Key::new("total_header", TEXT, "Header that tells how many records there are in all");
+const TOTAL_PAGES_HEADER: Key = Key::new("total_pages_header", TEXT, "Header that tells how many pages there are");
+const HAS_MORE_PATH: Key = Key::new("has_more_path", TEXT, "Where the body tells whether there is more");
+/// A parameter's name, or `false`: it is not sent.
+const PARAM: Kind = Kind::Text;
+
+const OFFSET: &[Key] = &[
+    Key::new("limit", POSITIVE, "Records to ask for in a page").default("100"),
+    Key::new("offset_param", PARAM, "Parameter for the offset").default("\"offset\"").off(),
+    Key::new("limit_param", PARAM, "Parameter for the limit").default("\"limit\"").off(),
+    Key::new("initial_offset", COUNT, "Offset of the first page").default("0"),
+    Key::new("maximum_offset", COUNT, "Offsets from this one on are not asked for"),
+    TOTAL_PATH,
+    TOTAL_PAGES_PATH,
+    TOTAL_HEADER,
+    TOTAL_PAGES_HEADER,
+    HAS_MORE_PATH,
+    Key::new(
+        "advance",
+        Kind::Choice(&Choice {
+            words: &[
+                ("records", "by the records received: servers that cap the page size lose nothing"),
+                ("limit", "by the limit: for servers that filter after paging"),
+            ],
+            later: &[],
+        }),
+        "How the offset moves",
+    )
+    .default("\"records\""),
+];
+
+const PAGE_NUMBER: &[Key] = &[
+    Key::new("base_page", COUNT, "Number of the first page").default("1"),
+    Key::new("page_param", PARAM, "Parameter for the page number").default("\"page\"").off(),
+    Key::new("page_size", POSITIVE, "Records to ask for in a page"),
+    Key::new("page_size_param", PARAM, "Parameter for the page size").off(),
+    Key::new("maximum_page", COUNT, "Last page asked for"),
+    TOTAL_PATH,
+    TOTAL_PAGES_PATH,
+    TOTAL_HEADER,
+    TOTAL_PAGES_HEADER,
+    HAS_MORE_PATH,
+];
+
+const CURSOR: &[Key] = &[
+    Key::new("cursor_path", TEXT, "Where the body has the next page's token").required(),
+    Key::new("cursor_param", PARAM, "Parameter for the token; not needed where a `{{ page.cursor }}` carries it").off(),
+    HAS_MORE_PATH,
+    Key::new(
+        "stop_on",
+        Kind::Choice(&Choice {
+            words: &[("empty_page", "an empty page ends the walk although there is a token")],
+            later: &[],
+        }),
+        "What else ends the walk",
+    ),
+];
+
+pub(super) const PAGINATOR: Tagged = Tagged {
+    what: "paginator",
+    common: &[MAX_PAGES, ON_REPEAT],
+    variants: &[
+        Variant { name: "auto", doc: "Found from the first answer", table: Table { keys: &[], later: &[] } },
+        Variant { name: "single_page", doc: "One page", table: Table { keys: &[], later: &[] } },
+        Variant {
+            name: "offset",
+            doc: "`?offset=…&limit=…`",
+            table: Table { keys: OFFSET, later: &["prefetch", "overlap"] },
+        },
+        Variant {
+            name: "page_number",
+            doc: "`?page=…`",
+            table: Table { keys: PAGE_NUMBER, later: &["prefetch", "overlap"] },
+        },
+        Variant {
+            name: "cursor",
+            doc: "A token of the body goes into the next request",
+            table: Table { keys: CURSOR, later: &[] },
+        },
+        Variant {
+            name: "json_link",
+            doc: "A URL of the body",
+            table: Table {
+                keys: &[Key::new("next_url_path", TEXT, "Where the body has the next page's URL").default("\"next\"")],
+                later: &[],
+            },
+        },
+        Variant {
+            name: "header_link",
+            doc: "A `Link` header (RFC 8288)",
+            table: Table {
+                keys: &[
+                    Key::new("links_next_key", TEXT, "Relation of the next page").default("\"next\""),
+                    Key::new("next_url_header", TEXT, "A header with a bare URL, in place of `Link`"),
+                ],
+                later: &[],
+            },
+        },
+    ],
+    later: &["header_cursor", "keyset"],
+};
+
+const ACTION: Key = Key::new(
+    "action",
+    Kind::Choice(&Choice {
+        words: &[
+            ("ignore", "an empty page that ends this request's paging; counted"),
+            ("fail", "the resource fails"),
+            ("retry", "try again, within the limits of `retry`"),
+            ("throttle", "too fast: wait as the server says; does not count as an attempt"),
+            ("end", "no more pages"),
+        ],
+        later: &[],
+    }),
+    "What to do with the answer",
+)
+.required();
+
+const RESPONSE_ACTION: Table = Table {
+    keys: &[
+        Key::new("status", STATUS, "Status that it is about"),
+        Key::new("body_contains", TEXT, "Text that the body contains"),
+        ACTION,
+    ],
+    later: &["path", "equals", "header"],
+};
+
+pub(super) const RESPONSE_ACTIONS: Key = Key::new(
+    "response_actions",
+    Kind::List(&Kind::Table(&RESPONSE_ACTION)),
+    "What answers mean; the first match wins, a resource's own before inherited ones",
+);
+
+pub(super) const SELECTED: Key =
+    Key::new("selected", BOOLEAN, "Whether a run stores it; a parent is fetched for its children all the same")
+        .default("true");

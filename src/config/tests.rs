@@ -1,0 +1,610 @@
+use super::*;
+use crate::plan::model::*;
+use serde_json::json;
+
+const GOOD: &str = r#"name = "shop"
+[vars]
+team = "growth"
+[client]
+base_url = "https://api.example.com/v1"
+auth = { type = "bearer", token = "${TOKEN}" }
+[resources.videos]
+primary_key = "id"
+incremental = { cursor_path = "updated_at", start_param = "since" }
+[resources.comments]
+parent = "videos"
+path = "videos/{{ parent.id }}/comments"
+params = { team = "{{ vars.team }}" }
+"#;
+
+fn env() -> Env {
+    Env::from_pairs([("TOKEN", "s3cr3t-t0ken"), ("N", "7"), ("EMPTY", ""), ("HOST", "eu.example.com")])
+}
+
+fn load(source: &str) -> Result<Loaded> {
+    pipeline(Path::new("p.toml"), source, &[], &env(), Secrets::Required)
+}
+
+fn plan(source: &str) -> Pipeline {
+    match load(source) {
+        Ok(loaded) => loaded.pipeline,
+        Err(error) => panic!("{}", error.report()),
+    }
+}
+
+/// Each error or warning as `line:column sentence | help`.
+fn short(rendered: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in rendered.lines() {
+        if let Some(message) = line.strip_prefix("error: ").or(line.strip_prefix("warning: ")) {
+            all.push(message.to_owned());
+        } else if let (Some(place), Some(last)) = (line.trim_start().strip_prefix("--> p.toml"), all.last_mut()) {
+            *last = format!("{} {last}", place.trim_start_matches(':')).trim().to_owned();
+        } else if let (Some(help), Some(last)) = (line.trim_start().strip_prefix("= help: "), all.last_mut()) {
+            *last = format!("{last} | {help}");
+        }
+    }
+    all
+}
+
+fn mistakes(source: &str) -> Vec<String> {
+    match load(source) {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Config);
+            short(&error.report())
+        }
+    }
+}
+
+fn warnings(source: &str) -> Vec<String> {
+    match load(source) {
+        Ok(loaded) => short(&loaded.warnings.join("\n")),
+        Err(error) => panic!("{}", error.report()),
+    }
+}
+
+/// The good file with one line in place of another.
+fn with(line: &str, instead: &str) -> String {
+    assert!(GOOD.contains(line), "{line}");
+    GOOD.replacen(line, instead, 1)
+}
+
+const CLIENT: &str = "[client]\nbase_url = 'http://h/'\n";
+
+/// A file with one resource, `[resources.x]`, on line 3.
+fn resource(keys: &str) -> String {
+    format!("{CLIENT}[resources.x]\n{keys}\n")
+}
+
+/// A file with `[client]` keys from line 3 on.
+fn client(keys: &str) -> String {
+    format!("{CLIENT}{keys}\n[resources.x]\n")
+}
+
+#[test]
+fn a_whole_file_becomes_a_plan() {
+    let plan = plan(GOOD);
+    assert_eq!((plan.name.as_str(), plan.dataset.as_str()), ("shop", "shop"));
+    assert_eq!(plan.client.base_url.as_str(), "https://api.example.com/v1/");
+    assert_eq!(plan.client.concurrency, 4);
+    let videos = plan.resource("videos").unwrap();
+    assert_eq!(videos.write, WriteDisposition::Merge);
+    assert_eq!(videos.request.path.source(), "videos");
+    assert_eq!(videos.request.method, "GET");
+    assert_eq!(videos.paginator, Paginator::Auto);
+    let Auth::Bearer { token } = &videos.auth else { panic!() };
+    assert!(token.secret);
+    assert_eq!(token.template.as_literal(), Some("s3cr3t-t0ken"));
+    let comments = plan.resource("comments").unwrap();
+    assert_eq!(comments.write, WriteDisposition::Append);
+    let parent = comments.parent.as_ref().unwrap();
+    assert_eq!((parent.resource.as_str(), parent.fields.len(), parent.scope), ("videos", 1, ParentScope::All));
+    assert!(!format!("{plan:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn a_mistake_shows_file_line_and_column_underlined_with_advice() {
+    let report = load(&with("base_url", "base_ulr")).unwrap_err().report();
+    let expected = "\
+error: `base_url` is missing
+ --> p.toml:4:2
+  |
+4 | [client]
+  |  ^^^^^^
+  |
+  = help: base_url: where relative paths begin; its path is kept
+
+error: unknown key `base_ulr`
+ --> p.toml:5:1
+  |
+5 | base_ulr = \"https://api.example.com/v1\"
+  | ^^^^^^^^
+  |
+  = help: did you mean `base_url`?";
+    assert_eq!(report, expected);
+}
+
+#[test]
+fn typical_mistakes_have_their_place_and_advice() {
+    let cases: [(String, &[&str]); 27] = [
+        (with("primary_key", "primary_keys"), &["8:1 unknown key `primary_keys` | did you mean `primary_key`?"]),
+        (with("\"id\"", "7"), &["8:15 `primary_key` must be text or a list, not a number"]),
+        (with("${TOKEN}", "${TOKNE}"), &["6:36 the environment variable `TOKNE` is not set | did you mean `TOKEN`?"]),
+        (
+            with("\"videos\"\npath", "\"vidoes\"\npath"),
+            &["11:10 there is no resource `vidoes` | did you mean `videos`?"],
+        ),
+        (
+            with("{{ parent.id }}", "{{ parnt.id }}"),
+            &[
+                "11:10 no request of `comments` uses a field of its parent | use one, as in path = \"videos/{{ parent.id }}/comments\"",
+                "12:19 unknown name `parnt` | did you mean `parent`?",
+            ],
+        ),
+        (with("vars.team", "vars.taem"), &["13:23 unknown variable `vars.taem` | did you mean `vars.team`?"]),
+        (client("rate_limit = '100/minutes'"), &["3:14 `100/minutes` is not a rate limit | did you mean `minute`?"]),
+        (
+            client("timeout = { read = '60 secs' }"),
+            &["3:20 `read` is not a duration | write a number and a unit, such as `500ms`, `90s`, `5m`, `2h` or `7d`"],
+        ),
+        (
+            client("timeout = { read = 60 }"),
+            &[
+                "3:20 `read` must be a duration such as \"30s\", not a number | write it with its unit, in quotes: \"60s\"",
+            ],
+        ),
+        (resource("paginator = 'ofset'"), &["4:13 `ofset` is not a type of `paginator` | did you mean `offset`?"]),
+        (
+            resource("write_disposition = 'apend'"),
+            &["4:21 `apend` is not a value of `write_disposition` | did you mean `append`?"],
+        ),
+        (with("name = \"shop\"", "name = shop"), &["1:8 not valid TOML: text must be in quotes"]),
+        (with("team = \"growth\"", "team = 'a'\nteam = 'b'"), &["4:1 not valid TOML: duplicate key"]),
+        (with("[client]", "[client"), &["4:8 not valid TOML: unclosed table, expected `]`"]),
+        (
+            resource("paginator = { type = 'offset', limit = '100' }"),
+            &["4:40 `limit` must be a whole number from 1, not text | write it without quotes: 100"],
+        ),
+        (
+            resource("paginator = { type = 'offset', page_param = 'p' }"),
+            &["4:32 unknown key `page_param` | it is a key of `page_number`, not of `offset`"],
+        ),
+        (
+            resource("write_disposition = 'merge'"),
+            &[
+                "4:21 `x` can't merge without a `primary_key` | name the fields that identify a record, or use \"append\"",
+            ],
+        ),
+        (
+            resource("write_disposition = 'replace'\nincremental = { cursor_path = 'u', start_param = 's' }"),
+            &[
+                "4:21 `x` can't be replaced and incremental: each run would keep only what is new | use \"merge\" or \"append\", or set `incremental = false`",
+            ],
+        ),
+        (
+            resource("path = 'x/{{ parent.id }}'"),
+            &["4:14 `parent.id` is used, but `x` has no parent | add `parent = \"RESOURCE\"`"],
+        ),
+        (resource("parent = 'x'\npath = '{{ parent.id }}'"), &["4:10 `x` is its own parent"]),
+        (
+            resource("path = 'https://other.example.com/x'"),
+            &[
+                "4:8 `path` leads to another origin than `base_url`: other.example.com | if it should, add \"other.example.com\" to `allowed_hosts` under [client]",
+            ],
+        ),
+        (
+            with("https://api.example.com/v1", "api.example.com/v1"),
+            &["5:12 `base_url` is not a URL: relative URL without a base | write it as `https://api.example.com/v1/`"],
+        ),
+        (
+            format!("{CLIENT}[resources.userViews]\n[resources.user_views]\n"),
+            &["4:12 `userViews` and `user_views` both fill the table `user_views` | rename one of them"],
+        ),
+        (
+            resource(
+                "paginator = 'offset'\nparams = { o = '{{ page.offset }}', since = '{{ cursor.start }}' }\n[resources.x.paginatr]",
+            ),
+            &["6:14 unknown key `paginatr` | did you mean `paginator`?"],
+        ),
+        (
+            resource("paginator = { type = 'offset', offset_param = 'o' }\nparams = { o = '{{ page.offset }}' }"),
+            &["5:20 `page.offset` is sent twice: by this expression and by `offset_param` | leave `offset_param` out"],
+        ),
+        (
+            resource("columns = { n = { type = 'INTEGER' } }"),
+            &["4:26 `INTEGER` is not a column type | did you mean `BIGINT`?"],
+        ),
+        (
+            resource("data_selector = '$..items'"),
+            &[
+                "4:19 recursive descent (`..`) is not yet supported | write `$`, `data.items`, `$[*]` or `$.a['b c'][*]`",
+            ],
+        ),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(mistakes(&source), expected, "{source}");
+    }
+}
+
+#[test]
+fn further_mistakes_are_found_too() {
+    let cases: [(String, &[&str]); 18] = [
+        (
+            String::new(),
+            &[
+                "1:1 `client` is missing | client: what all requests share",
+                "1:1 `resources` is missing | resources: endpoints and the tables they fill",
+            ],
+        ),
+        (format!("{CLIENT}[resources]\n"), &["3:2 there are no resources | add one: [resources.NAME]"]),
+        (
+            format!(
+                "{CLIENT}[resources.a]\nparent='b'\npath='{{{{ parent.id }}}}'\n[resources.b]\nparent='a'\npath='{{{{ parent.id }}}}'\n"
+            ),
+            &["4:8 parents go in a circle: a → b → a"],
+        ),
+        (client("concurrency = 0"), &["3:15 `concurrency` must be a whole number from 1 to 1024"]),
+        (
+            client("concurrency = '${TOKEN}'"),
+            &["3:15 `concurrency` must be a whole number from 1 to 1024 once `${…}` is in place"],
+        ),
+        (
+            client("max_response_bytes = '1 MeB'"),
+            &[
+                "3:22 `max_response_bytes` is not a size | write a number of bytes, or a number with KB, MB, GB, KiB, MiB or GiB",
+            ],
+        ),
+        (
+            client("allowed_hosts = ['https://cdn.example.com']"),
+            &["3:18 `https://cdn.example.com` is not a host | write `host` or `host:port`, without a scheme or path"],
+        ),
+        (
+            client("auth = { type = 'bearer', token = '${EMPTY}' }"),
+            &["3:35 the token is empty | is the variable set to an empty text?"],
+        ),
+        (client("auth = 'bearer'"), &["3:1 `token` is missing | token: the token"]),
+        (client("headers = { 'a b' = '1' }"), &["3:13 `a b` can't be the name of a header"]),
+        (resource("json = {}\nform = {}"), &["5:1 `json` and `form` can't both be the body | keep one of them"]),
+        (
+            resource("paginator = { type = 'cursor', cursor_path = 'next' }"),
+            &["4:32 nothing sends the cursor | add `cursor_param`, or use `{{ page.cursor }}` in the request"],
+        ),
+        (
+            resource("paginator = { type = 'page_number', page_size = 5 }"),
+            &["4:37 nothing sends `page_size` | add `page_size_param`, or use `{{ page.limit }}` in the request"],
+        ),
+        (
+            resource("include_from_parent = ['id']"),
+            &[
+                "4:1 `include_from_parent` has no effect: `x` has no parent | add `parent = \"RESOURCE\"`, or leave it out",
+            ],
+        ),
+        (
+            resource("response_actions = [{ action = 'ignore' }]"),
+            &["4:21 this action matches every answer | add `status` or `body_contains`"],
+        ),
+        (
+            resource("primary_key = '{{ x }}'"),
+            &[
+                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body and auth",
+            ],
+        ),
+        (
+            resource("path = 'a{% if b %}'"),
+            &[
+                "4:10 statements can't be used here, only `{{ … }}` expressions | an expression can choose too: `{{ a if b else c }}`",
+            ],
+        ),
+        (
+            resource("incremental = { cursor_path = 'u', start_param = 's', format = 'iso' }"),
+            &[
+                "4:64 `iso` is not a format of times | known are `iso8601`, `date`, `epoch_s` and `epoch_ms`, and strftime patterns such as `%Y-%m-%d`",
+            ],
+        ),
+    ];
+    for (source, expected) in cases {
+        assert_eq!(mistakes(&source), expected, "{source}");
+    }
+}
+
+#[test]
+fn keys_and_values_of_later_versions_are_refused_by_name() {
+    let resources = [
+        "partitions",
+        "include_from_partition",
+        "parent_batch",
+        "merge_key",
+        "add_columns",
+        "transform",
+        "hard_delete",
+        "max_table_nesting",
+        "nested",
+        "schema_contract",
+        "poll",
+        "record_columns",
+        "on_repeated_key",
+        "expect",
+        "csv",
+        "xml",
+    ];
+    for name in resources {
+        assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
+    }
+    for name in ["end_param", "end_value", "window", "row_order", "client_side", "scope", "cursor_from", "end_bound"] {
+        let source = resource(&format!("[resources.x.incremental]\ncursor_path = 'u'\nstart_param = 's'\n{name} = 1"));
+        assert_eq!(mistakes(&source), [format!("7:1 `{name}` is not yet supported")]);
+    }
+    let values = [
+        ("auth = { type = 'http_basic' }", "the auth `http_basic` is not yet supported"),
+        ("paginator = 'keyset'", "the paginator `keyset` is not yet supported"),
+        ("paginator = { type = 'offset', prefetch = 2 }", "`prefetch` is not yet supported"),
+        ("format = 'csv'", "`format = \"csv\"` is not yet supported"),
+        ("primary_key = 'id'\nmerge_strategy = 'scd2'", "`merge_strategy = \"scd2\"` is not yet supported"),
+        ("response_actions = [{ status = 1, path = 'x', action = 'fail' }]", "`path` is not yet supported"),
+        ("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported"),
+        ("params = { a = '{{ cursor.end }}' }", "`cursor.end` is not yet supported"),
+    ];
+    for (keys, message) in values {
+        let found = mistakes(&resource(keys));
+        assert!(found.iter().any(|m| m.ends_with(message)), "{keys}: {found:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once_in_its_order() {
+    let source = with("base_url", "base_ulr").replace("team = \"growth\"", "tem = 1").replace("since", "${NOPE}");
+    let places: Vec<String> =
+        mistakes(&source).iter().map(|m| m.split(' ').next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(places, ["4:2", "5:1", "9:60", "13:23"]);
+}
+
+#[test]
+fn broken_syntax_is_told_without_its_echoes() {
+    assert_eq!(
+        mistakes("a = [1,\n[x]\nb = \n"),
+        ["2:2 not valid TOML: a list above this header has no end | close it with `]`"]
+    );
+    assert_eq!(
+        mistakes("a = b c # d\nname = 'x\n"),
+        ["1:5 not valid TOML: text must be in quotes", "2:10 not valid TOML: invalid literal string, expected `'`"]
+    );
+}
+
+#[test]
+fn substitutions_are_secret_only_where_requests_are_made() {
+    let source = "[client]\nbase_url = 'https://${HOST}/v${N}/'\nconcurrency = '${N}'\nrate_limit = '${LIMIT:-5}/minute'\n\
+         headers = { X-Key = 'k-${TOKEN}', X-Plain = '${NOPE:-d}' }\n[resources.x]\npath = 'p/${N}'\nbody = '$${N}'\n";
+    let plan = plan(source);
+    assert_eq!(plan.client.base_url.as_str(), "https://eu.example.com/v7/");
+    assert_eq!(plan.client.concurrency, 7);
+    assert_eq!(plan.client.rate_limits, [RateLimit { count: 5, per: std::time::Duration::from_secs(60) }]);
+    let request = &plan.resources[0].request;
+    assert_eq!(request.path.as_literal(), Some("p/7"));
+    let headers: Vec<_> =
+        request.headers.iter().map(|(n, t)| (n.as_str(), t.template.as_literal(), t.secret)).collect();
+    assert_eq!(headers, [("X-Key", Some("k-s3cr3t-t0ken"), true), ("X-Plain", Some("d"), false)]);
+    assert_eq!(
+        request.body,
+        Some(BodySpec::Raw(Text { template: crate::plan::template::Template::literal("${N}"), secret: false }))
+    );
+    assert_eq!(crate::secret::redact("x k-s3cr3t-t0ken"), "x k-***");
+}
+
+#[test]
+fn what_is_brought_in_is_never_read_as_an_expression() {
+    let env = Env::from_pairs([("A", "{{ vars.x }}{% if %}")]);
+    let source = resource("params = { a = '{${A}' }");
+    let loaded = pipeline(Path::new("p.toml"), &source, &[], &env, Secrets::Required).unwrap();
+    let text = &loaded.pipeline.resources[0].request.params[0].1[0];
+    assert_eq!(text.template.render(&Default::default()).unwrap().unwrap(), "{{{ vars.x }}{% if %}");
+}
+
+#[test]
+fn a_secret_variable_makes_a_secret_of_what_it_is_put_into() {
+    let plan = plan(&format!(
+        "{CLIENT}[vars]\nkey = '${{TOKEN}}'\nopen = 'x'\n[resources.x]\nparams = {{ a = '{{{{ vars.key }}}}', b = '{{{{ vars.open }}}}' }}\n"
+    ));
+    let secret: Vec<bool> = plan.resources[0].request.params.iter().map(|(_, v)| v[0].secret).collect();
+    assert_eq!(secret, [true, false]);
+}
+
+#[test]
+fn mounted_files_lose_their_last_newline() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "from-a-file\n").unwrap();
+    let file = folder.path().join("p.toml");
+    std::fs::write(&file, GOOD.replace("${TOKEN}", "${file:token}")).unwrap();
+    let loaded = load_pipeline(&file, &[], &Env::default(), Secrets::Required).unwrap();
+    let Auth::Bearer { token } = &loaded.pipeline.resources[0].auth else { panic!() };
+    assert_eq!((token.template.as_literal(), token.secret), (Some("from-a-file"), true));
+    let report = load(&GOOD.replace("${TOKEN}", "${file:nowhere}")).unwrap_err().report();
+    assert_eq!(short(&report), ["6:36 the file `nowhere` can't be read: No such file or directory (os error 2)"]);
+}
+
+#[test]
+fn without_secrets_a_file_can_still_be_checked() {
+    let source = with("https://api.example.com/v1", "${BASE}/v1").replace("[vars]", "[vars]\nn = '${NOPE}'");
+    let source = source
+        .replace("[resources.videos]", "concurrency = '${MANY}'\nrate_limit = '${RATE}/minute'\n[resources.videos]");
+    let loaded = pipeline(Path::new("p.toml"), &source, &[], &Env::default(), Secrets::Optional).unwrap();
+    assert_eq!(loaded.missing_variables, ["NOPE", "BASE", "TOKEN", "MANY", "RATE"]);
+    assert_eq!(loaded.pipeline.client.concurrency, 4);
+    let missing = pipeline(Path::new("p.toml"), &source, &[], &Env::default(), Secrets::Required).unwrap_err();
+    assert_eq!(short(&missing.report()).len(), 5);
+}
+
+#[test]
+fn variables_can_be_overridden_but_only_known_ones() {
+    let vars = |name: &str| vec![(name.to_owned(), "sales {{ x }}".to_owned())];
+    let loaded = pipeline(Path::new("p.toml"), GOOD, &vars("team"), &env(), Secrets::Required).unwrap();
+    assert_eq!(loaded.pipeline.vars[0].1.template.render(&Default::default()).unwrap().unwrap(), "sales {{ x }}");
+    let error = pipeline(Path::new("p.toml"), GOOD, &vars("taem"), &env(), Secrets::Required).unwrap_err();
+    assert_eq!(short(&error.report()), ["`--var taem=…` names no variable of the file | did you mean `team`?"]);
+}
+
+#[test]
+fn the_nearest_layer_wins_and_false_switches_off() {
+    let plan = plan(
+        "[client]\nbase_url='http://h'\nparams={a='1',b='2',c='3'}\nheaders={Accept='x'}\npaginator='single_page'\n\
+         auth={type='bearer',token='t'}\nresponse_actions=[{status=503,action='throttle'}]\n\
+         [resource_defaults]\nparams={b='20'}\nprimary_key='id'\nincremental={cursor_path='u',start_param='s'}\n\
+         paginator={type='offset',limit=10}\njson={q='x',r=1}\n\
+         [resources.one]\nparams={c=false,d=false,e=['1',2]}\nheaders={accept='y'}\njson={r=false,s=true}\n\
+         response_actions=[{status=404,action='ignore'}]\n\
+         [resources.two]\nprimary_key=false\nincremental=false\npaginator=false\nauth=false\njson=false\n",
+    );
+    let one = plan.resource("one").unwrap();
+    let params: Vec<String> = one
+        .request
+        .params
+        .iter()
+        .map(|(name, values)| {
+            let values: Vec<&str> = values.iter().map(|v| v.template.source()).collect();
+            format!("{name}={}", values.join(","))
+        })
+        .collect();
+    assert_eq!(params, ["a=1", "b=20", "d=false", "e=1,2"]);
+    let headers: Vec<_> = one.request.headers.iter().map(|(n, t)| (n.as_str(), t.template.source())).collect();
+    assert_eq!(headers, [("accept", "y")]);
+    let Some(BodySpec::Json(JsonTemplate::Object(members))) = &one.request.body else { panic!() };
+    assert_eq!(members.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["q", "s"]);
+    assert_eq!(members[1].1, JsonTemplate::Literal(json!(true)));
+    assert_eq!(one.request.method, "POST");
+    assert_eq!(one.response_actions.iter().map(|a| a.status).collect::<Vec<_>>(), [Some(404), Some(503)]);
+    assert!(matches!(&one.paginator, Paginator::Offset(offset) if offset.limit == 10));
+    let two = plan.resource("two").unwrap();
+    assert_eq!((two.write, two.primary_key.len(), two.incremental.is_none()), (WriteDisposition::Append, 0, true));
+    assert_eq!((&two.paginator, &two.auth, two.request.method.as_str()), (&Paginator::SinglePage, &Auth::None, "GET"));
+}
+
+#[test]
+fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() {
+    let plan = plan(&format!(
+        "{CLIENT}[resources.a]\npaginator='offset'\n[resources.b]\npaginator='page_number'\nmax_pages=5\non_repeat='stop'\n\
+         [resources.c]\npaginator={{type='cursor',cursor_path='meta.next',max_pages=3}}\njson={{c='{{{{ page.cursor }}}}'}}\n\
+         [resources.d]\npaginator='json_link'\n[resources.e]\npaginator='header_link'\n\
+         [resources.f]\npaginator={{type='offset',limit_param=false,total_header='X-Total'}}\nparams={{o='{{{{ page.offset }}}}'}}\n"
+    ));
+    let paginator = |name: &str| &plan.resource(name).unwrap().paginator;
+    let defaults = Offset {
+        limit: 100,
+        offset_param: Some("offset".into()),
+        limit_param: Some("limit".into()),
+        initial_offset: 0,
+        total: None,
+        has_more_path: None,
+        maximum_offset: None,
+        advance_by_limit: false,
+    };
+    assert_eq!(paginator("a"), &Paginator::Offset(defaults.clone()));
+    assert!(
+        matches!(paginator("b"), Paginator::PageNumber(p) if p.base_page == 1 && p.page_param.as_deref() == Some("page"))
+    );
+    assert_eq!(
+        (plan.resource("b").unwrap().max_pages, plan.resource("b").unwrap().on_repeat),
+        (Some(5), OnRepeat::Stop)
+    );
+    assert!(
+        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor_path.to_string() == "meta.next")
+    );
+    assert_eq!(plan.resource("c").unwrap().max_pages, Some(3));
+    assert_eq!(paginator("d"), &Paginator::JsonLink { next_url_path: FieldPath(vec!["next".into()]) });
+    assert_eq!(paginator("e"), &Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: None });
+    let total = Some(TotalSpec { place: FactPlace::Header("x-total".into()), pages: false });
+    assert_eq!(paginator("f"), &Paginator::Offset(Offset { offset_param: None, limit_param: None, total, ..defaults }));
+}
+
+#[test]
+fn parents_come_first_and_their_fields_become_columns() {
+    let plan = plan(&format!(
+        "{CLIENT}[resources.comments]\nparent='Videos'\npath='/v/{{{{ parent.id }}}}'\ninclude_from_parent=['id','author.userName']\n\
+         primary_key=['videos_id','n']\n[resources.likes]\nparent='Videos'\nparams={{v='{{{{ parent.id }}}}'}}\n\
+         include_from_parent={{ video='id' }}\nparents='changed'\non_missing_parent_field='skip'\n[resources.Videos]\n"
+    ));
+    let names: Vec<&str> = plan.resources.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["Videos", "comments", "likes"]);
+    let columns = |name: &str| -> Vec<String> {
+        plan.resource(name).unwrap().parent.as_ref().unwrap().include.iter().map(|(c, f)| format!("{c}={f}")).collect()
+    };
+    assert_eq!(columns("comments"), ["videos_id=id", "videos_author__user_name=author.userName"]);
+    assert_eq!(columns("likes"), ["video=id"]);
+    assert_eq!(plan.resource("comments").unwrap().request.path.source(), "v/{{ parent.id }}");
+    let likes = plan.resource("likes").unwrap().parent.as_ref().unwrap();
+    assert_eq!((likes.scope, likes.on_missing_field), (ParentScope::Changed, OnMissingParentField::Skip));
+}
+
+#[test]
+fn an_inherited_parent_is_a_parent_like_any_other() {
+    let file = |own: &str| {
+        format!(
+            "{CLIENT}[resource_defaults]\nparent='v'\npath='v/{{{{ parent.id }}}}'\n[resources.c]\n[resources.v]\n{own}\n"
+        )
+    };
+    let names: Vec<String> = plan(&file("parent=false\npath='v'")).resources.into_iter().map(|r| r.name).collect();
+    assert_eq!(names, ["v", "c"]);
+    assert_eq!(mistakes(&file("")), ["4:8 `v` is its own parent"]);
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_about() {
+    assert_eq!(
+        warnings(&resource("incremental = { cursor_path = 'u' }")),
+        [
+            "4:1 no request of `x` uses its cursor: every run asks for everything | add `start_param`, or use `{{ cursor.start }}`"
+        ]
+    );
+    assert_eq!(
+        warnings(&resource("params = { a = '{{ cursor.start }}', b = '{{ page.offset }}' }\nallow_missing = true")),
+        [
+            "4:20 `cursor.start` has no value in `x`, which is not incremental",
+            "4:46 `page.offset` has no value in `x`, whose paginator is `auto`",
+            "5:1 `allow_missing` has no effect without a `data_selector`",
+        ]
+    );
+    assert_eq!(warnings(&GOOD.replace("{{ vars.team }}", "x")), ["3:1 nothing uses the variable `team`"]);
+    assert_eq!(warnings(GOOD), [""; 0]);
+}
+
+#[test]
+fn a_base_can_use_variables_only() {
+    let source = |base: &str| {
+        format!(
+            "[vars]\nteam='t'\nkey='${{TOKEN}}'\n[client]\nbase_url='{base}'\n[resources.x]\nparams={{k='{{{{ vars.key }}}}'}}\n"
+        )
+    };
+    assert_eq!(plan(&source("https://{{ vars.team }}.h/")).client.base_url.as_str(), "https://t.h/");
+    assert_eq!(
+        mistakes(&source("https://{{ page.number }}.h/")),
+        ["5:22 `page.number` has no value in `base_url` | `vars.NAME` and `run.started_at` can be used there"]
+    );
+}
+
+#[test]
+fn numbers_may_have_underscores_and_other_bases() {
+    let plan = plan(&client("max_response_bytes = 1_000\nconcurrency = 0x10"));
+    assert_eq!((plan.client.max_response_bytes, plan.client.concurrency), (1_000, 16));
+    let found = mistakes(&client("concurrency = 99999999999999999999"));
+    assert_eq!(found[0], "3:15 the number is too large");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(at in 0_usize..600, length in 0_usize..20, put in "[\\PC\n]{0,12}") {
+        let mut source = GOOD.to_owned();
+        let start = at.min(source.len());
+        let end = (start + length).min(source.len());
+        source.replace_range(start..end, &put);
+        if let Err(error) = load(&source) {
+            proptest::prop_assert!(error.report().starts_with("error: "));
+        }
+    }
+
+    #[test]
+    fn no_value_makes_the_reader_panic(value in "[\\PC]{0,24}", key in "path|data_selector|primary_key|format|parent") {
+        let quoted = toml::Value::String(value).to_string();
+        let _ = load(&resource(&format!("{key} = {quoted}")));
+        let _ = load(&resource(&format!("incremental = {{ cursor_path = {quoted}, format = {quoted}, lag = {quoted} }}")));
+        let _ = load(&client(&format!("rate_limit = {quoted}\nallowed_hosts = [{quoted}]\nproxy = {quoted}")));
+    }
+}

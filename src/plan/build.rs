@@ -1,0 +1,184 @@
+//! From the tree of a pipeline file to the plan. What the description of the keys can't say is checked here: references,
+//! combinations, values with a form of their own. A mistake goes to the diagnostics, and building goes on, so that all are
+//! found at once.
+
+mod client;
+mod incremental;
+mod layers;
+mod paginator;
+mod path;
+mod relation;
+mod request;
+mod resource;
+mod scope;
+
+use super::graph;
+use super::model::{Pipeline, Resource, Text};
+use crate::config::diagnostic::Diagnostics;
+use crate::config::text::Text as FileText;
+use crate::config::tree::{Key, Node, Table};
+use crate::plan::suggest;
+use crate::schema::names;
+use scope::{Scope, Use};
+use std::path::Path;
+
+/// Builds the plan of a file. `overrides` are the `--var`s. None: a mistake was reported.
+pub fn pipeline(
+    file: &Path,
+    table: &Table,
+    overrides: &[(String, String)],
+    found: &mut Diagnostics,
+) -> Option<Pipeline> {
+    let (name, dataset) = names_of(file, table, found);
+    let mut uses = Vec::new();
+    let vars = variables(table, overrides, found);
+    let mut scope = Scope::new(found, &vars);
+    let client_table = table.get("client").and_then(Node::as_table);
+    let client = client_table.and_then(|client| client::client(client, file, &mut scope));
+    uses.append(&mut scope.uses);
+    let resources = resources(table, client.as_ref(), &vars, &mut uses, found);
+    warn_of_unused(table, &uses, found);
+    Some(Pipeline {
+        name,
+        description: table.get("description").and_then(Node::resolved),
+        dataset,
+        file: file.to_owned(),
+        client: client?,
+        vars,
+        resources: resources?,
+    })
+}
+
+/// Name and dataset. The name is part of file names.
+fn names_of(file: &Path, table: &Table, found: &mut Diagnostics) -> (String, String) {
+    let stem = file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let given = table.get("name");
+    let name = given.and_then(Node::resolved).unwrap_or(stem);
+    let usable = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if !name.starts_with(char::is_alphanumeric) || !name.chars().all(usable) {
+        let message = format!("`{name}` can't be the name of a pipeline");
+        let help = "use letters, digits, `-`, `_` and `.`, with a letter or digit first";
+        match given {
+            Some(node) => found.error(node.span.clone(), message).help(help),
+            None => found.error_of_file(message).help(format!("{help}; or give a `name` in the file")),
+        };
+    }
+    let dataset = table.get("dataset");
+    let wanted = dataset.and_then(Node::resolved).unwrap_or_else(|| name.clone());
+    if let Some(node) = dataset.filter(|_| !wanted.contains(char::is_alphanumeric)) {
+        found.error(node.span.clone(), "`dataset` has no letter or digit");
+    }
+    (name, names::identifier(&wanted))
+}
+
+/// The variables, with what the command line says of them.
+fn variables(table: &Table, overrides: &[(String, String)], found: &mut Diagnostics) -> Vec<(String, Text)> {
+    let empty = Table::default();
+    let entries = &table.get("vars").and_then(Node::as_table).unwrap_or(&empty).entries;
+    for (name, _) in overrides {
+        if !entries.iter().any(|(key, _)| key.name == *name) {
+            let known = entries.iter().map(|(key, _)| key.name.as_str());
+            let help = suggest::did_you_mean(name, known.clone())
+                .unwrap_or_else(|| format!("variables of this file: {}", suggest::list(known)));
+            found.error_of_file(format!("`--var {name}=…` names no variable of the file")).help(help);
+        }
+    }
+    let mut scope = Scope::new(found, &[]);
+    let text = |(key, node): &(Key, Node)| {
+        let given = overrides.iter().rev().find(|(name, _)| *name == key.name);
+        let text = match given {
+            Some((_, value)) => FileText::given(value, node.span.clone()),
+            None => node.as_scalar()?,
+        };
+        Some((key.name.clone(), scope.variable(&text)?))
+    };
+    entries.iter().filter_map(text).collect()
+}
+
+fn resources(
+    table: &Table,
+    client: Option<&super::model::Client>,
+    vars: &[(String, Text)],
+    uses: &mut Vec<Use>,
+    found: &mut Diagnostics,
+) -> Option<Vec<Resource>> {
+    let (key, node) = table.entry("resources")?;
+    let entries = &node.as_table()?.entries;
+    if entries.is_empty() {
+        found.error(key.span.clone(), "there are no resources").help("add one: [resources.NAME]");
+    }
+    check_tables(entries, found);
+    let empty = Table::default();
+    let file = resource::File {
+        client: table.get("client").and_then(Node::as_table).unwrap_or(&empty),
+        defaults: table.get("resource_defaults").and_then(Node::as_table).unwrap_or(&empty),
+        resources: entries,
+        resolved: client,
+    };
+    let mut built = Vec::with_capacity(entries.len());
+    for index in order(&file, found)? {
+        let (key, node) = &entries[index];
+        let mut scope = Scope::new(found, vars);
+        let resource = node.as_table().and_then(|table| resource::resource(key, table, &file, &mut scope));
+        uses.append(&mut scope.uses);
+        built.push(resource);
+    }
+    built.into_iter().collect()
+}
+
+/// Two resources can't fill one table, and none can fill one of ours.
+fn check_tables(entries: &[(Key, Node)], found: &mut Diagnostics) {
+    for (i, (key, _)) in entries.iter().enumerate() {
+        let table = names::identifier(&key.name);
+        if table.starts_with(names::OWN_PREFIX) {
+            let help = format!("tables that begin with `{}` are Pintail's own", names::OWN_PREFIX);
+            found.error(key.span.clone(), format!("a resource can't fill the table `{table}`")).help(help);
+        }
+        if let Some((other, _)) = entries[..i].iter().find(|(other, _)| names::identifier(&other.name) == table) {
+            let message = format!("`{}` and `{}` both fill the table `{table}`", other.name, key.name);
+            found.error(key.span.clone(), message).help("rename one of them");
+        }
+    }
+}
+
+/// The order in which resources run. Unknown parents and cycles are reported.
+fn order(file: &resource::File<'_>, found: &mut Diagnostics) -> Option<Vec<usize>> {
+    let entries = file.resources;
+    let index_of = |name: &str| entries.iter().position(|(key, _)| key.name == name);
+    let mut parents = Vec::with_capacity(entries.len());
+    for (key, node) in entries {
+        let node = node.as_table().and_then(|table| file.parent_of(table));
+        let parent = node.and_then(Node::resolved);
+        let index = parent.as_deref().and_then(index_of);
+        if let (Some(node), Some(parent), None) = (node, &parent, index) {
+            let known = entries.iter().map(|(k, _)| k.name.as_str()).filter(|name| *name != key.name);
+            let help = suggest::did_you_mean(parent, known.clone())
+                .unwrap_or_else(|| format!("resources of this file: {}", suggest::list(known)));
+            found.error(node.span.clone(), format!("there is no resource `{parent}`")).help(help);
+        }
+        parents.push(index);
+    }
+    match graph::parents_first(&parents) {
+        Ok(order) => Some(order),
+        Err(cycle) => {
+            let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|i| entries[*i].0.name.as_str()).collect();
+            let message = match names.as_slice() {
+                [only, _] => format!("`{only}` is its own parent"),
+                names => format!("parents go in a circle: {}", names.join(" → ")),
+            };
+            let node = cycle.first().and_then(|i| entries[*i].1.as_table()).and_then(|table| file.parent_of(table));
+            found.error(node.map_or(0..0, |n| n.span.clone()), message);
+            None
+        }
+    }
+}
+
+fn warn_of_unused(table: &Table, uses: &[Use], found: &mut Diagnostics) {
+    let Some(vars) = table.get("vars").and_then(Node::as_table) else { return };
+    for (key, _) in &vars.entries {
+        let used = uses.iter().any(|u| u.path.len() == 2 && u.path[0] == "vars" && u.path[1] == key.name);
+        if !used {
+            found.warning(key.span.clone(), format!("nothing uses the variable `{}`", key.name));
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What an expression uses: its names, filters and tests, each with its place. And its evaluation.
+
+use super::filters;
+use super::{Reference, TemplateError};
+use crate::plan::suggest;
+use minijinja::Value as EngineValue;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What is known of an expression before it is evaluated.
+pub(super) struct Analysis {
+    pub(super) references: Vec<Reference>,
+    /// Set when the expression is one name and nothing else.
+    pub(super) single_name: Option<Vec<String>>,
+    /// Whether the expression deals with absent values itself.
+    pub(super) guarded: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lexeme<'a> {
+    Word(&'a str),
+    /// The text between the quotes.
+    Quoted(&'a str),
+    Number,
+    Symbol(&'a str),
+}
+
+struct Token<'a> {
+    lexeme: Lexeme<'a>,
+    range: Range<usize>,
+}
+
+/// Roots with their members; an empty list: any.
+const ROOTS: [(&str, &[&str]); 6] = [
+    ("parent", &[]),
+    ("partition", &[]),
+    ("cursor", &["start", "end"]),
+    ("page", &["offset", "number", "limit", "cursor"]),
+    ("vars", &[]),
+    ("run", &["started_at"]),
+];
+
+const KEYWORDS: [&str; 12] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if"];
+
+/// Words, symbols and filters with which an expression says itself what an absent value means.
+const GUARDS: [&str; 13] = ["and", "or", "not", "in", "is", "if", "==", "!=", "<", ">", "<=", ">=", "default"];
+
+/// Finds the names, filters and tests of an expression, and checks them.
+pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
+    let tokens = lex(text)?;
+    if tokens.is_empty() {
+        return Err(error(0..text.len(), "the expression is empty", None));
+    }
+    if text.starts_with('-') {
+        return Err(error(0..1, "whitespace control can't be used here", Some("write `{{` without `-`".into())));
+    }
+    let mut references = Vec::new();
+    let mut i = 0;
+    while i < tokens.len() {
+        match tokens[i].lexeme {
+            Lexeme::Symbol("|") => i = check_filter(&tokens, i)?,
+            Lexeme::Word("is") => i = check_test(&tokens, i)?,
+            Lexeme::Word(word) if KEYWORDS.contains(&word) || word == "else" || is_argument_name(&tokens, i) => i += 1,
+            Lexeme::Word(_) => {
+                let (reference, next) = read_name(&tokens, i)?;
+                references.push(reference);
+                i = next;
+            }
+            _ => i += 1,
+        }
+    }
+    let guarded = tokens.iter().any(|t| match t.lexeme {
+        Lexeme::Word(word) | Lexeme::Symbol(word) => GUARDS.contains(&word) || word == "d",
+        _ => false,
+    });
+    let single_name = match references.as_slice() {
+        [only]
+            if tokens.first().map(|t| t.range.start) == Some(only.range.start)
+                && tokens.last().map(|t| t.range.end) == Some(only.range.end) =>
+        {
+            Some(only.path.clone())
+        }
+        _ => None,
+    };
+    Ok(Analysis { references, single_name, guarded })
+}
+
+fn error(range: Range<usize>, message: impl Into<String>, hint: Option<String>) -> TemplateError {
+    TemplateError { range, message: message.into(), hint }
+}
+
+fn lex(text: &str) -> Result<Vec<Token<'_>>, TemplateError> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let start = text.len() - rest.len();
+        let (lexeme, len) = if first.is_whitespace() {
+            rest = &rest[first.len_utf8()..];
+            continue;
+        } else if first.is_alphabetic() || first == '_' {
+            let len = word_len(rest);
+            (Lexeme::Word(&rest[..len]), len)
+        } else if first.is_ascii_digit() {
+            (Lexeme::Number, rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()))
+        } else if first == '"' || first == '\'' {
+            let len =
+                quoted_len(rest, first).ok_or_else(|| error(start..text.len(), "the quoted text has no end", None))?;
+            (Lexeme::Quoted(&rest[1..len - 1]), len)
+        } else {
+            let len = if ["==", "!=", "<=", ">=", "//", "**"].iter().any(|s| rest.starts_with(s)) {
+                2
+            } else {
+                first.len_utf8()
+            };
+            (Lexeme::Symbol(&rest[..len]), len)
+        };
+        tokens.push(Token { lexeme, range: start..start + len });
+        rest = &rest[len..];
+    }
+    Ok(tokens)
+}
+
+fn word_len(text: &str) -> usize {
+    text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
+/// Length of a quoted text with its quotes.
+fn quoted_len(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (i, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return Some(i + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// `name=` in the arguments of a filter.
+fn is_argument_name(tokens: &[Token<'_>], i: usize) -> bool {
+    matches!(tokens.get(i + 1).map(|t| t.lexeme), Some(Lexeme::Symbol("=")))
+}
+
+fn check_filter(tokens: &[Token<'_>], pipe: usize) -> Result<usize, TemplateError> {
+    match tokens.get(pipe + 1) {
+        Some(Token { lexeme: Lexeme::Word(name), range }) => {
+            if filters::names().any(|known| known == *name) {
+                return Ok(pipe + 2);
+            }
+            let hint = suggest::did_you_mean(name, filters::names());
+            Err(error(range.clone(), format!("unknown filter `{name}`"), hint))
+        }
+        _ => Err(error(tokens[pipe].range.clone(), "a filter's name must follow `|`", None)),
+    }
+}
+
+fn check_test(tokens: &[Token<'_>], is: usize) -> Result<usize, TemplateError> {
+    let negated = matches!(tokens.get(is + 1).map(|t| t.lexeme), Some(Lexeme::Word("not")));
+    let at = is + 1 + usize::from(negated);
+    match tokens.get(at) {
+        Some(Token { lexeme: Lexeme::Word(name), range }) => {
+            if filters::TESTS.contains(name) {
+                return Ok(at + 1);
+            }
+            let hint = suggest::did_you_mean(name, filters::TESTS.iter().copied());
+            Err(error(range.clone(), format!("unknown test `{name}`"), hint))
+        }
+        _ => Err(error(tokens[is].range.clone(), "a test's name must follow `is`", None)),
+    }
+}
+
+/// Reads `root.member.member` or `root["member"]` from a place on, and checks it.
+fn read_name(tokens: &[Token<'_>], start: usize) -> Result<(Reference, usize), TemplateError> {
+    let mut path = Vec::new();
+    let mut i = start;
+    if let Lexeme::Word(root) = tokens[i].lexeme {
+        path.push(root.to_owned());
+    }
+    i += 1;
+    loop {
+        let ahead = [i, i + 1, i + 2].map(|at| tokens.get(at).map(|t| t.lexeme));
+        match ahead {
+            [Some(Lexeme::Symbol(".")), Some(Lexeme::Word(member)), _] => {
+                path.push(member.to_owned());
+                i += 2;
+            }
+            [Some(Lexeme::Symbol("[")), Some(Lexeme::Quoted(member)), Some(Lexeme::Symbol("]"))]
+                if !member.contains('\\') =>
+            {
+                path.push(member.to_owned());
+                i += 3;
+            }
+            _ => break,
+        }
+    }
+    let range = tokens[start].range.start..tokens[i - 1].range.end;
+    if matches!(tokens.get(i).map(|t| t.lexeme), Some(Lexeme::Symbol("("))) {
+        let hint = "filters follow a `|`, as in `{{ parent.name | lower }}`".to_owned();
+        return Err(error(range, format!("unknown function `{}`", path.join(".")), Some(hint)));
+    }
+    check_name(&path, range.clone(), tokens[start].range.clone())?;
+    Ok((Reference { path, range }, i))
+}
+
+fn check_name(path: &[String], range: Range<usize>, root_range: Range<usize>) -> Result<(), TemplateError> {
+    let root = path[0].as_str();
+    let Some((_, members)) = ROOTS.iter().find(|(name, _)| *name == root) else {
+        let hint = suggest::did_you_mean(&path.join("."), full_names())
+            .or_else(|| suggest::did_you_mean(root, ROOTS.iter().map(|(name, _)| *name)))
+            .unwrap_or_else(|| {
+                "known are `parent.FIELD`, `cursor.start`, `page.…`, `vars.NAME` and `run.started_at`".into()
+            });
+        return Err(error(root_range, format!("unknown name `{root}`"), Some(hint)));
+    };
+    let Some(member) = path.get(1) else {
+        let example = members.first().map_or("NAME", |m| *m);
+        let hint = format!("write `{root}.{example}`");
+        return Err(error(range, format!("`{root}` is not a value of its own"), Some(hint)));
+    };
+    if members.is_empty() || (members.contains(&member.as_str()) && path.len() == 2) {
+        return Ok(());
+    }
+    let full = path.join(".");
+    let hint = suggest::did_you_mean(&full, full_names())
+        .or_else(|| Some(format!("known are {}", suggest::list(members.iter().map(|m| format!("{root}.{m}"))))));
+    Err(error(range, format!("unknown name `{full}`"), hint))
+}
+
+/// Names that are complete in themselves.
+fn full_names() -> impl Iterator<Item = String> {
+    ROOTS.iter().flat_map(|(root, members)| members.iter().map(move |member| format!("{root}.{member}")))
+}
+
+/// Evaluates with these values; absent ones are undefined in the expression. `None`: null or undefined.
+pub(super) fn evaluate(
+    compiled: &minijinja::Expression<'static, 'static>,
+    values: &[(&[String], Option<Value>)],
+) -> Result<Option<Value>, minijinja::Error> {
+    let mut tree = Branch::default();
+    for (path, value) in values {
+        tree.insert(path, value.as_ref());
+    }
+    let result = compiled.eval(tree.into_value())?;
+    if result.is_undefined() || result.is_none() {
+        return Ok(None);
+    }
+    serde_json::to_value(&result).map(Some).map_err(|e| {
+        minijinja::Error::new(minijinja::ErrorKind::BadSerialization, "the result is not a JSON value").with_source(e)
+    })
+}
+
+/// The names' values as nested maps, as the engine looks them up.
+#[derive(Default)]
+struct Branch {
+    value: Option<EngineValue>,
+    members: BTreeMap<String, Branch>,
+}
+
+impl Branch {
+    fn insert(&mut self, path: &[String], value: Option<&Value>) {
+        match path.split_first() {
+            None => self.value = value.map(engine_value),
+            Some((first, rest)) => self.members.entry(first.clone()).or_default().insert(rest, value),
+        }
+    }
+
+    /// A name that is used whole (`parent.author`) holds its members too (`parent.author.id`).
+    fn into_value(self) -> EngineValue {
+        match self.value {
+            Some(value) => value,
+            None if self.members.is_empty() => EngineValue::UNDEFINED,
+            None => EngineValue::from_pairs(self.members.into_iter().map(|(name, branch)| (name, branch.into_value()))),
+        }
+    }
+}
+
+/// A JSON value for the engine. A null is undefined there, so that it can't become the text "None".
+fn engine_value(value: &Value) -> EngineValue {
+    match value {
+        Value::Null => EngineValue::UNDEFINED,
+        Value::Array(items) => items.iter().map(engine_value).collect(),
+        Value::Object(members) => EngineValue::from_pairs(members.iter().map(|(k, v)| (k.clone(), engine_value(v)))),
+        Value::Bool(flag) => EngineValue::from(*flag),
+        Value::String(text) => EngineValue::from(text.as_str()),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(n), _, _) => EngineValue::from(n),
+            (_, Some(n), _) => EngineValue::from(n),
+            (_, _, Some(n)) => EngineValue::from(n),
+            (None, None, None) => EngineValue::UNDEFINED,
+        },
+    }
+}

@@ -1,0 +1,66 @@
+//! The values behind the names of expressions.
+
+use crate::plan::model::FieldPath;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
+
+/// What expressions see.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// `parent.FIELD`: field path, value.
+    pub parent: Vec<(FieldPath, Value)>,
+    /// `partition.NAME`.
+    pub partition: Vec<(String, Value)>,
+    /// `cursor.start` as it is to be written, `cursor.end` likewise; none: absent.
+    pub cursor_start: Option<String>,
+    /// See `cursor_start`.
+    pub cursor_end: Option<String>,
+    /// `page.offset`.
+    pub page_offset: Option<u64>,
+    /// `page.number`.
+    pub page_number: Option<u64>,
+    /// `page.limit`.
+    pub page_limit: Option<u64>,
+    /// `page.cursor`: none on the first request.
+    pub page_cursor: Option<String>,
+    /// `vars.NAME`, rendered.
+    pub vars: Vec<(String, String)>,
+    /// `run.started_at`.
+    pub run_started_at: DateTime<Utc>,
+}
+
+impl Scope {
+    /// The value of a name; `None` when it is null or absent.
+    pub(super) fn resolve(&self, path: &[String]) -> Option<Value> {
+        let (root, rest) = path.split_first()?;
+        let number = |n: Option<u64>| n.map(Value::from);
+        let text = |s: &Option<String>| s.clone().map(Value::from);
+        let value = match (root.as_str(), rest) {
+            ("parent", fields) => self.parent_value(fields),
+            ("partition", [name, rest @ ..]) => {
+                self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
+            }
+            ("vars", [name]) => self.vars.iter().find(|(n, _)| n == name).map(|(_, v)| Value::from(v.as_str())),
+            ("cursor", [member]) if member == "start" => text(&self.cursor_start),
+            ("cursor", [member]) if member == "end" => text(&self.cursor_end),
+            ("page", [member]) => match member.as_str() {
+                "offset" => number(self.page_offset),
+                "number" => number(self.page_number),
+                "limit" => number(self.page_limit),
+                _ => text(&self.page_cursor),
+            },
+            ("run", _) => Some(Value::from(self.run_started_at.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+            _ => None,
+        };
+        value.filter(|v| !v.is_null())
+    }
+
+    /// A parent's field. The scope may hold the field itself or an object around it.
+    fn parent_value(&self, fields: &[String]) -> Option<Value> {
+        self.parent.iter().find_map(|(path, value)| descend(value, fields.strip_prefix(path.0.as_slice())?))
+    }
+}
+
+fn descend(value: &Value, path: &[String]) -> Option<Value> {
+    path.iter().try_fold(value, |value, key| value.get(key)).cloned()
+}
