@@ -1,0 +1,122 @@
+//! Plans that the tests of this module build on.
+
+use crate::plan::model::*;
+use crate::plan::template::Template;
+use std::time::Duration;
+use url::Url;
+
+pub(super) fn text(source: &str, secret: bool) -> Text {
+    Text { template: Template::parse(source).unwrap(), secret }
+}
+
+pub(super) fn plain(source: &str) -> Text {
+    text(source, false)
+}
+
+pub(super) fn secret(source: &str) -> Text {
+    text(source, true)
+}
+
+/// A client of `https://api.test/v1/` that may also ask `files.test`, without retries.
+pub(super) fn client() -> Client {
+    Client {
+        base_url: Url::parse("https://api.test/v1/").unwrap(),
+        connect_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+        rate_limits: Vec::new(),
+        concurrency: 1,
+        retry: Retry {
+            max_attempts: 1,
+            base_delay: Duration::ZERO,
+            max_delay: Duration::ZERO,
+            max_elapsed: Duration::from_secs(1),
+            max_wait: Duration::from_secs(1),
+            statuses: Vec::new(),
+        },
+        allowed_hosts: vec![AllowedHost { host: "files.test".into(), port: None, send_auth: false }],
+        max_response_bytes: 1 << 20,
+        proxy: None,
+        ca_certificate: None,
+        user_agent: "test".into(),
+        accept_invalid_certificates: false,
+    }
+}
+
+/// The resource `videos` with a paginator and defaults.
+pub(super) fn resource(paginator: Paginator) -> Resource {
+    Resource {
+        name: "videos".into(),
+        table: "videos".into(),
+        selected: true,
+        request: RequestSpec {
+            method: "GET".into(),
+            path: Template::parse("videos").unwrap(),
+            params: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        },
+        auth: Auth::None,
+        paginator,
+        max_pages: None,
+        on_repeat: OnRepeat::Error,
+        selector: Selector::Auto,
+        allow_missing: false,
+        response_actions: Vec::new(),
+        incremental: None,
+        parent: None,
+        primary_key: Vec::new(),
+        write: WriteDisposition::Append,
+        exclude: Vec::new(),
+        columns: Vec::new(),
+    }
+}
+
+pub(super) fn incremental(start_param: &str) -> Incremental {
+    Incremental {
+        cursor_paths: vec![FieldPath(vec!["updated_at".into()])],
+        start_param: Some(start_param.into()),
+        initial_value: None,
+        lag: None,
+        format: None,
+        on_missing: OnCursorMissing::Raise,
+    }
+}
+
+pub(super) fn offset(limit: u64) -> Offset {
+    Offset {
+        limit,
+        offset_param: Some("offset".into()),
+        limit_param: Some("limit".into()),
+        initial_offset: 0,
+        total: None,
+        has_more_path: None,
+        maximum_offset: None,
+        advance_by_limit: false,
+    }
+}
+
+pub(super) fn page_number() -> PageNumber {
+    PageNumber {
+        base_page: 1,
+        page_param: Some("page".into()),
+        page_size: None,
+        page_size_param: None,
+        total: None,
+        has_more_path: None,
+        maximum_page: None,
+    }
+}
+
+pub(super) fn cursor(cursor_path: &str) -> CursorPaging {
+    CursorPaging {
+        cursor_path: super::envelope::tests::path(cursor_path),
+        cursor_param: Some("cursor".into()),
+        has_more_path: None,
+        stop_on_empty_page: false,
+    }
+}
+
+/// A total of records in the body.
+pub(super) fn total(path: &str) -> TotalSpec {
+    TotalSpec { place: FactPlace::Body(super::envelope::tests::path(path)), pages: false }
+}

@@ -1,0 +1,130 @@
+//! Totals and "has more" that the file declares, read from an answer.
+
+use super::super::envelope::Fact;
+use super::PageFacts;
+use crate::error::{Error, Kind, Result};
+use crate::plan::model::{FactPlace, FieldPath, TotalSpec};
+
+/// What the server announced, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Announced {
+    /// The total that the last answer with one told.
+    total: Option<Total>,
+    /// The total of the first answer that told.
+    total_first: Option<Total>,
+    /// What this answer says.
+    pub(super) has_more: Option<bool>,
+}
+
+/// An announced total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Total {
+    /// Of records.
+    Records(u64),
+    /// Of pages.
+    Pages(u64),
+}
+
+impl Announced {
+    /// The total, if one is known.
+    pub(super) fn total(&self) -> Option<Total> {
+        self.total
+    }
+
+    /// The total of records that was told last.
+    pub(super) fn records(&self) -> Option<u64> {
+        records(self.total)
+    }
+
+    /// The total of records that was told first.
+    pub(super) fn records_first(&self) -> Option<u64> {
+        records(self.total_first)
+    }
+
+    /// Reads an answer. `is_strict`: it is the first one, which must have what the file declares.
+    ///
+    /// # Errors
+    /// A declared fact is missing from the first answer, or is not what it should be.
+    pub(super) fn read(
+        &mut self,
+        total: Option<&TotalSpec>,
+        has_more_path: Option<&FieldPath>,
+        facts: &PageFacts<'_>,
+        is_strict: bool,
+    ) -> Result<()> {
+        if let Some(spec) = total
+            && let Some(total) = read_total(spec, facts, is_strict)?
+        {
+            self.total = Some(total);
+            self.total_first.get_or_insert(total);
+        }
+        self.has_more = match has_more_path {
+            Some(path) => read_has_more(path, facts, is_strict)?,
+            None => None,
+        };
+        Ok(())
+    }
+}
+
+fn records(total: Option<Total>) -> Option<u64> {
+    match total {
+        Some(Total::Records(count)) => Some(count),
+        Some(Total::Pages(_)) | None => None,
+    }
+}
+
+/// A total. Null, an empty text and negative numbers are unknown.
+fn read_total(spec: &TotalSpec, facts: &PageFacts<'_>, is_strict: bool) -> Result<Option<Total>> {
+    let text = match &spec.place {
+        FactPlace::Body(path) => match facts.envelope.fact(path)? {
+            Some(Fact::Number(text) | Fact::Text(text)) => text,
+            Some(Fact::Null) => return Ok(None),
+            Some(other) => {
+                return Err(Error::new(Kind::Paging, format!("the total at `{path}` is {other}, not a number")));
+            }
+            None if is_strict => return Err(missing("total", &format!("`{path}` in the body"))),
+            None => return Ok(None),
+        },
+        FactPlace::Header(name) => match facts.headers.get(name.as_str()) {
+            // `Content-Range: items 0-99/1234` tells the total behind the slash (RFC 9110 section 14.4).
+            Some(value) => value.to_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned(),
+            None if is_strict => return Err(missing("total", &format!("header `{name}`"))),
+            None => return Ok(None),
+        },
+    };
+    let text = text.trim();
+    if text.is_empty() || text == "*" || text.starts_with('-') {
+        return Ok(None);
+    }
+    let whole =
+        text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|c| c == b'0')).map_or(text, |(whole, _)| whole);
+    let count = whole
+        .parse::<u64>()
+        .map_err(|cause| Error::new(Kind::Paging, "the total is not a whole number").source(cause))?;
+    Ok(Some(if spec.pages { Total::Pages(count) } else { Total::Records(count) }))
+}
+
+/// Whether the server says that there is more; null says nothing.
+pub(super) fn read_has_more(path: &FieldPath, facts: &PageFacts<'_>, is_strict: bool) -> Result<Option<bool>> {
+    let Some(fact) = facts.envelope.fact(path)? else {
+        return if is_strict { Err(missing("has_more", &format!("`{path}` in the body"))) } else { Ok(None) };
+    };
+    match &fact {
+        Fact::Null => Ok(None),
+        Fact::Boolean(more) => Ok(Some(*more)),
+        Fact::Number(text) | Fact::Text(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Ok(Some(true)),
+            "false" | "0" | "no" | "" => Ok(Some(false)),
+            _ => Err(Error::new(Kind::Paging, format!("has_more at `{path}` is neither true nor false"))),
+        },
+        Fact::Nested(shape) => {
+            Err(Error::new(Kind::Paging, format!("has_more at `{path}` is {shape}, neither true nor false")))
+        }
+    }
+}
+
+fn missing(what: &str, place: &str) -> Error {
+    Error::new(Kind::Paging, format!("the first answer has no {what}, which the paginator declares"))
+        .with("expected at", place)
+        .hint(format!("correct `{what}_path`, or remove it: paging then ends with an empty page"))
+}

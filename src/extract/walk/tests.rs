@@ -1,0 +1,152 @@
+use super::super::fixture::{client, incremental, offset, resource};
+use super::*;
+use crate::http::transport::{TransportError, WireRequest, WireResponse};
+use crate::http::{Limiter, Transport};
+use crate::plan::model::{Action, Paginator, ResponseAction, Retry};
+use crate::run::shutdown::Stop;
+use futures_util::future::BoxFuture;
+use reqwest::header::{HeaderName, HeaderValue};
+use std::collections::VecDeque;
+
+type Scripted = (u16, &'static str, &'static str, &'static str);
+
+/// Answers from a script (status, header, its value, body), and keeps the URLs that were asked for.
+struct Script {
+    answers: Mutex<VecDeque<Scripted>>,
+    urls: Mutex<Vec<String>>,
+}
+
+impl Transport for Script {
+    fn call(&self, request: WireRequest) -> BoxFuture<'_, Result<WireResponse, TransportError>> {
+        self.urls.lock().unwrap().push(request.url.to_string());
+        let (status, name, value, body) = self.answers.lock().unwrap().pop_front().expect("the script is long enough");
+        let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
+        Box::pin(async move { Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()) }) })
+    }
+}
+
+fn start(resource: Resource, answers: &[Scripted]) -> (Walk, Arc<Script>) {
+    let script = Arc::new(Script { answers: Mutex::new(answers.iter().copied().collect()), urls: Mutex::default() });
+    let mut client = client();
+    client.retry = Retry { max_attempts: 2, ..client.retry };
+    let limiter = Limiter::open(None, &[]).unwrap();
+    let http = Http::new(&client, script.clone(), limiter, Stop::default(), None);
+    let spec = WalkSpec {
+        resource: Arc::new(resource),
+        client: Arc::new(client),
+        scope: Scope { cursor_start: Some("2026-01-01".into()), ..Scope::default() },
+        http,
+        credentials: Arc::new(Credentials::none()),
+        meter: Arc::new(Meter::default()),
+    };
+    (Walk::new(spec), script)
+}
+
+fn json(body: &'static str) -> Scripted {
+    (200, "content-type", "application/json", body)
+}
+
+/// Walks to the end; the pages' first slices.
+async fn run(walk: &mut Walk) -> Result<Vec<String>> {
+    let mut pages = Vec::new();
+    while let Some(page) = walk.next_page().await? {
+        let records: Vec<serde_json::Value> =
+            page.records.iter().flat_map(|slice| serde_json::from_slice::<Vec<_>>(slice).unwrap()).collect();
+        pages.push(page.records.iter().map(|slice| String::from_utf8_lossy(slice)).collect());
+        walk.accept(records.len() as u64)?;
+    }
+    Ok(pages)
+}
+
+#[tokio::test]
+async fn pages_are_walked_to_a_stated_end() {
+    let mut videos = resource(Paginator::Offset(offset(2)));
+    videos.incremental = Some(incremental("since"));
+    let (mut walk, script) = start(videos, &[json("[1,2]"), json("[3]"), json("[]")]);
+    assert_eq!(run(&mut walk).await.unwrap(), ["[1,2]", "[3]", "[]"]);
+    assert_eq!(walk.end().map(ToString::to_string).as_deref(), Some("empty page"));
+    assert_eq!(walk.chosen_selector().as_deref(), Some("$"));
+    assert!(walk.warnings().is_empty());
+    let urls = script.urls.lock().unwrap();
+    assert_eq!(urls[1], "https://api.test/v1/videos?since=2026-01-01&offset=2&limit=2");
+    assert_eq!(urls[2], "https://api.test/v1/videos?since=2026-01-01&offset=3&limit=2");
+}
+
+#[tokio::test]
+async fn a_repeated_page_is_never_handed_out() {
+    let (mut walk, _) = start(resource(Paginator::Offset(offset(2))), &[json("[1,2]"), json("[1,2]")]);
+    let error = run(&mut walk).await.unwrap_err();
+    assert_eq!(error.message(), "the server ignores `offset`: page 2 is the same as page 1");
+    assert_eq!(error.context("request"), Some("GET https://api.test/v1/videos?offset=2&limit=2"));
+    assert_eq!(error.context("page"), Some("2"));
+    let mut stop = resource(Paginator::Offset(offset(2)));
+    stop.on_repeat = crate::plan::model::OnRepeat::Stop;
+    let (mut walk, _) = start(stop, &[json("[1,2]"), json("[1,2]")]);
+    assert_eq!(run(&mut walk).await.unwrap(), ["[1,2]"]);
+    assert_eq!(walk.end(), Some(&EndReason::RepeatedPage));
+}
+
+#[tokio::test]
+async fn a_broken_body_is_asked_for_again_and_then_named() {
+    let (mut walk, _) = start(resource(Paginator::SinglePage), &[json("{\"data\":[1,2"), json("{\"data\":[1,2]}")]);
+    assert_eq!(run(&mut walk).await.unwrap(), ["[1,2]"]);
+    let html = (200, "content-type", "text/html", "<html>login</html>");
+    let (mut walk, _) = start(resource(Paginator::SinglePage), &[html, html]);
+    let error = run(&mut walk).await.unwrap_err();
+    assert!(error.report().contains("the server sent HTML, not JSON"), "{}", error.report());
+    assert_eq!(error.kind(), Kind::Body);
+}
+
+#[tokio::test]
+async fn an_error_of_the_selector_names_request_status_and_body() {
+    let mut videos = resource(Paginator::SinglePage);
+    videos.selector = crate::plan::model::Selector::Path(vec![crate::plan::model::Step::Key("data".into())]);
+    let (mut walk, _) = start(videos.clone(), &[json("{\"items\":[1]}")]);
+    let error = run(&mut walk).await.unwrap_err();
+    assert_eq!(error.message(), "the answer has no `data`, which `data_selector` needs");
+    for label in ["request", "status", "body", "resource", "page"] {
+        assert!(error.context(label).is_some(), "{label}");
+    }
+    videos.allow_missing = true;
+    let (mut walk, _) = start(videos, &[json("{}")]);
+    assert_eq!(run(&mut walk).await.unwrap(), [""]);
+    assert_eq!(walk.warnings(), [Warning::NeverMatched]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_ignored_or_the_end_ends_the_walk_with_its_status() {
+    for (action, expected) in [(Action::Ignore, "ignored (404)"), (Action::End, "end (404)")] {
+        let mut videos = resource(Paginator::Offset(offset(1)));
+        videos.response_actions = vec![ResponseAction { status: Some(404), body_contains: None, action }];
+        let (mut walk, _) = start(videos, &[json("[1]"), (404, "x-a", "b", "{}")]);
+        assert_eq!(run(&mut walk).await.unwrap(), ["[1]"]);
+        assert_eq!(walk.end().map(ToString::to_string).as_deref(), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn links_to_other_hosts_are_followed_only_where_they_are_allowed() {
+    let page = |link| (200, "link", link, "[1]");
+    let links = || resource(Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: None });
+    let (mut walk, _) = start(links(), &[page("<https://evil.test/b>; rel=next")]);
+    let error = run(&mut walk).await.unwrap_err();
+    assert!(error.report().contains("allowed_hosts"), "{}", error.report());
+    let (mut walk, _) = start(links(), &[page("<https://files.test/b>; rel=next"), json("[2]")]);
+    assert_eq!(run(&mut walk).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn no_content_is_an_empty_page_and_pages_must_be_accepted() {
+    let (mut walk, _) = start(resource(Paginator::SinglePage), &[(204, "x-a", "b", "")]);
+    let page = walk.next_page().await.unwrap().unwrap();
+    assert!(page.records.is_empty() && walk.end().is_none());
+    assert_eq!(walk.next_page().await.unwrap_err().kind(), Kind::Internal);
+}
+
+#[test]
+fn a_walk_can_be_driven_from_any_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    let (mut walk, _) = start(resource(Paginator::SinglePage), &[]);
+    is_send(&walk);
+    is_send(&walk.next_page());
+}
