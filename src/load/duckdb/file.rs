@@ -1,0 +1,170 @@
+//! Opening the DuckDB file: settings, waiting for whoever holds it, and errors that say what the file is.
+
+use super::session::Message;
+use crate::error::{Error, Kind, Result};
+use ::duckdb::{Config, Connection};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Oldest DuckDB release that can open a file made with the default settings, as DuckDB's `STORAGE_VERSION` writes it.
+/// On our data newer formats save neither space nor time, so the widest choice costs nothing.
+pub const STORAGE_VERSION_DEFAULT: &str = "v1.0.0";
+
+const LOCK_POLL: Duration = Duration::from_millis(100);
+
+/// What the operator says of the DuckDB file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The file. Missing folders are made.
+    pub path: PathBuf,
+    /// Which DuckDB releases can open a new file: `v1.0.0`, `v1.4.0`, …, `latest`. Files that exist keep theirs.
+    pub storage_version: Option<String>,
+    /// Memory that DuckDB may use, bytes. Without one DuckDB takes up to 80 % of the machine's.
+    pub memory_limit_bytes: Option<u64>,
+    /// Threads that DuckDB may use. Without a number: one per core.
+    pub threads: Option<usize>,
+    /// How long to wait while another process holds the file.
+    pub lock_wait: Duration,
+}
+
+impl Settings {
+    /// The defaults for a file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Settings {
+            path: path.into(),
+            storage_version: None,
+            memory_limit_bytes: None,
+            threads: None,
+            lock_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Opens the file, or makes it.
+pub(super) fn open(settings: &Settings) -> Result<Connection> {
+    let path = std::path::absolute(&settings.path)
+        .map_err(|e| at(&settings.path, "the warehouse's path cannot be used").source(e))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| at(&path, "the warehouse's folder could not be made").source(e))?;
+    }
+    let start = Instant::now();
+    loop {
+        // An absolute path is always a file to DuckDB; `name:` would load an extension.
+        let said = match Connection::open_with_flags(&path, config(settings)?) {
+            Ok(connection) => return Ok(connection),
+            Err(cause) => Message::new(&cause.to_string()),
+        };
+        if !is_held(said.text()) || start.elapsed() >= settings.lock_wait {
+            return Err(refusal(&path, said, settings.lock_wait));
+        }
+        std::thread::sleep(LOCK_POLL);
+    }
+}
+
+fn config(settings: &Settings) -> Result<Config> {
+    let mut config = Config::default();
+    for (name, value) in options(settings) {
+        config = config.with(name, &value).map_err(|cause| {
+            Error::new(Kind::Destination, format!("DuckDB does not take the setting {name}"))
+                .with("value", &value)
+                .source(cause)
+        })?;
+    }
+    Ok(config)
+}
+
+fn options(settings: &Settings) -> Vec<(&'static str, String)> {
+    let storage_version = settings.storage_version.clone().unwrap_or_else(|| STORAGE_VERSION_DEFAULT.to_owned());
+    let mut options = vec![
+        // A run talks to the API and to nothing else.
+        ("autoinstall_known_extensions", "false".to_owned()),
+        ("autoload_known_extensions", "false".to_owned()),
+        // Tables have no order; keeping one would cost memory.
+        ("preserve_insertion_order", "false".to_owned()),
+        ("storage_compatibility_version", storage_version),
+    ];
+    let threads = settings.threads.or_else(|| std::thread::available_parallelism().map(usize::from).ok());
+    options.extend(threads.map(|n| ("threads", n.to_string())));
+    options.extend(settings.memory_limit_bytes.map(|n| ("memory_limit", format!("{n}B"))));
+    options
+}
+
+fn is_held(said: &str) -> bool {
+    said.contains("Could not set lock on file")
+}
+
+/// The program and process that DuckDB names as the holder of the file.
+fn holder(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("lock is held in ")?;
+    rest.find(')').filter(|end| rest[..*end].contains("(PID ")).map(|end| &rest[..=end])
+}
+
+fn refusal(path: &Path, said: Message, lock_wait: Duration) -> Error {
+    let text = said.text();
+    if is_held(text) {
+        let mut error =
+            Error::new(Kind::Locked, "the warehouse is open in another process").with("file", path.display());
+        if let Some(holder) = holder(text) {
+            error = error.with("held by", holder);
+        }
+        return error
+            .with("waited", format!("{:.1} s", lock_wait.as_secs_f64()))
+            .hint("close it there, or give `lock_wait` more time")
+            .source(said);
+    }
+    if text.contains("not a valid DuckDB database file") {
+        return at(path, "the file is not a DuckDB database")
+            .hint("is this the right path? Nothing was changed")
+            .source(said);
+    }
+    if text.contains("version number") {
+        return at(path, "the file was written by a DuckDB that this program cannot read")
+            .hint("the message says which versions it reads; nothing was changed")
+            .source(said);
+    }
+    at(path, "the warehouse could not be opened").source(said)
+}
+
+fn at(path: &Path, message: &str) -> Error {
+    Error::new(Kind::Destination, message).with("file", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_the_file_is_named() {
+        let said = "IO Error: Could not set lock on file \"/w.duckdb\": Conflicting lock is held in /usr/bin/duckdb (PID 4711) \
+                    by user ann. See also https://duckdb.org/docs";
+        assert!(is_held(said));
+        assert_eq!(holder(said), Some("/usr/bin/duckdb (PID 4711)"));
+        assert_eq!(holder("IO Error: Could not set lock on file \"x\": Resource temporarily unavailable"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_and_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("warehouse.duckdb");
+        std::fs::write(&path, "id,title\n".repeat(2000)).unwrap();
+        let error = open(&Settings::new(&path)).unwrap_err();
+        assert_eq!(error.message(), "the file is not a DuckDB database");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,title\n".repeat(2000));
+    }
+
+    #[test]
+    fn missing_folders_are_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/warehouse.duckdb");
+        drop(open(&Settings::new(&path)).unwrap());
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn an_unknown_storage_version_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            Settings { storage_version: Some("v0".into()), ..Settings::new(folder.path().join("warehouse.duckdb")) };
+        assert!(open(&settings).is_err());
+    }
+}

@@ -1,0 +1,348 @@
+//! One open load: a connection with a transaction of its own, in which rows, tables and bookkeeping change together.
+
+use super::recast::Recasts;
+use super::session::{ROWS, Session};
+use super::sql::{self, Place};
+use crate::error::{Error, Kind, Result};
+use crate::load::bookkeeping as book;
+use crate::load::{Commit, LoadSpec, RowId};
+use crate::plan::model::WriteDisposition;
+use crate::schema::catalog::{Change, Fitted, Table};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Ids of one load that are remembered, 16 bytes each and their place in the set. Beyond it every write looks for its ids.
+const SEEN_IDS_MAX: usize = 2_000_000;
+
+pub(super) struct Load {
+    session: Session,
+    spec: LoadSpec,
+    place: Place,
+    recasts: Recasts,
+    tables: Vec<LoadTable>,
+    seen: Seen,
+    /// With `replace`: whether the rows of earlier loads are out.
+    cleared: bool,
+}
+
+/// A table of the resource, as this load finds or makes it.
+struct LoadTable {
+    name: String,
+    root: bool,
+    /// Row id of the last committed row; none if there is none. Row ids only grow, so rows of this load lie above it.
+    committed_up_to: Option<i64>,
+}
+
+/// The root ids that this load wrote, of which rows of earlier loads are still to be deleted.
+struct Seen {
+    ids: HashSet<RowId>,
+    ids_max: usize,
+    /// Too many: rows of earlier loads are already out, and repeated ids are looked for in the table.
+    overflowed: bool,
+}
+
+impl Load {
+    pub(super) fn begin(session: Session, place: Place, recasts: Recasts, spec: LoadSpec) -> Result<Self> {
+        session.run("BEGIN TRANSACTION")?;
+        let mut tables = Vec::new();
+        for table in &spec.catalog.tables {
+            let target = place.table(&table.name);
+            if spec.fresh {
+                session.run(&format!("DROP TABLE IF EXISTS {target}")).map_err(|e| e.with("table", &table.name))?;
+                continue;
+            }
+            let last = session.query(&format!("SELECT max(rowid) FROM {target}")).map_err(|e| {
+                e.with("table", &table.name).hint("was it dropped by hand? `--full-refresh` makes it anew")
+            })?;
+            tables.push(LoadTable {
+                name: table.name.clone(),
+                root: table.is_root(),
+                committed_up_to: first_integer(&last),
+            });
+        }
+        let seen = Seen { ids: HashSet::new(), ids_max: SEEN_IDS_MAX, overflowed: false };
+        Ok(Load { session, spec, place, recasts, tables, seen, cleared: false })
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit_seen_ids(&mut self, ids_max: usize) {
+        self.seen.ids_max = ids_max;
+    }
+
+    /// How many committed rows of a table have each of these ids.
+    pub(super) fn stored(&self, table: &str, ids: &[RowId]) -> Result<HashMap<RowId, u64>> {
+        let known = self.tables.iter().find(|t| t.name == table);
+        let (Some(up_to), false) = (known.and_then(|t| t.committed_up_to), ids.is_empty()) else {
+            return Ok(HashMap::new());
+        };
+        let sql = format!(
+            "SELECT CAST({id} AS VARCHAR) AS id, count(*) AS n FROM {target} \
+             WHERE rowid <= {up_to} AND {id} IN (SELECT id FROM {ROWS}) GROUP BY {id}",
+            id = sql::name(book::ID),
+            target = self.place.table(table),
+        );
+        let found = self.session.query_over(id_batch(ids.iter().copied())?, &sql);
+        counts_by_id(&found.map_err(|e| e.with("table", table))?)
+    }
+
+    /// Makes the changes, then puts the rows in. See `Destination::write`.
+    pub(super) fn write(&mut self, fitted: &[Fitted]) -> Result<Vec<u64>> {
+        self.clear_if_replaced()?;
+        for part in fitted {
+            for change in &part.changes {
+                self.change(&part.table, change).map_err(|e| e.with("table", &part.table.name))?;
+            }
+        }
+        if self.spec.keyed {
+            self.make_way(fitted)?;
+        }
+        fitted.iter().map(|part| self.insert(part).map_err(|e| e.with("table", &part.table.name))).collect()
+    }
+
+    /// Writes the bookkeeping and makes everything visible.
+    pub(super) fn commit(mut self, commit: &Commit) -> Result<()> {
+        self.clear_if_replaced()?;
+        self.settle()?;
+        self.keep_books(commit)?;
+        self.session.run("COMMIT")
+    }
+
+    /// Forgets everything.
+    pub(super) fn abort(self) -> Result<()> {
+        self.session.run("ROLLBACK")
+    }
+
+    fn clear_if_replaced(&mut self) -> Result<()> {
+        if self.cleared || self.spec.write != WriteDisposition::Replace {
+            return Ok(());
+        }
+        for table in &mut self.tables {
+            let sql = format!("DELETE FROM {}", self.place.table(&table.name));
+            self.session.run(&sql).map_err(|e| e.with("table", &table.name))?;
+            table.committed_up_to = None;
+        }
+        self.cleared = true;
+        Ok(())
+    }
+
+    fn change(&mut self, table: &Table, change: &Change) -> Result<()> {
+        let sql = match change {
+            Change::CreateTable => {
+                let made = LoadTable { name: table.name.clone(), root: table.is_root(), committed_up_to: None };
+                self.tables.push(made);
+                sql::create_table(&self.place, table)
+            }
+            Change::AddColumn { column, to } => sql::add_column(&self.place, &table.name, column, *to),
+            Change::DropColumn { column } => sql::drop_column(&self.place, &table.name, column),
+            Change::Widen { column, recast } => self.recasts.widen(&self.place.table(&table.name), column, *recast),
+        };
+        self.session.run(&sql)
+    }
+
+    fn insert(&self, part: &Fitted) -> Result<u64> {
+        let Some(batch) = exported(part)? else { return Ok(0) };
+        let schema = batch.schema();
+        let columns = sql::list(schema.fields().iter().map(|f| f.name().as_str()));
+        let sql = format!(
+            "INSERT INTO {} ({columns}, {}) SELECT {columns}, {}, {} FROM {ROWS}",
+            self.place.table(&part.table.name),
+            sql::list([book::LOAD_ID, book::LOADED_AT]),
+            sql::literal(&self.spec.load_id),
+            sql::instant(self.spec.loaded_at),
+        );
+        let given = batch.num_rows();
+        let inserted = self.session.run_over(batch, &sql)?;
+        if inserted != given as u64 {
+            return Err(Error::new(Kind::Destination, "DuckDB took another number of rows than it was given")
+                .with("given", given)
+                .with("taken", inserted));
+        }
+        Ok(inserted)
+    }
+
+    /// Deletes rows that this load wrote under the ids of new rows; those of earlier loads follow once, at the commit.
+    fn make_way(&mut self, fitted: &[Fitted]) -> Result<()> {
+        let Some(root) = fitted.iter().find(|part| part.table.is_root()) else { return Ok(()) };
+        let mut ids = Vec::new();
+        for batch in &root.batches {
+            ids.extend(row_ids(batch)?);
+        }
+        if self.seen.overflowed {
+            return self.delete(ids.into_iter(), Rows::All);
+        }
+        let repeated: Vec<RowId> = ids.into_iter().filter(|id| !self.seen.ids.insert(*id)).collect();
+        if !repeated.is_empty() {
+            self.delete(repeated.into_iter(), Rows::OfThisLoad)?;
+        }
+        if self.seen.ids.len() > self.seen.ids_max {
+            self.settle()?;
+            self.seen.overflowed = true;
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows of earlier loads that this load's rows replace, in one pass over each table.
+    fn settle(&mut self) -> Result<()> {
+        let ids = std::mem::take(&mut self.seen.ids);
+        self.delete(ids.into_iter(), Rows::OfEarlierLoads)
+    }
+
+    fn delete(&self, ids: impl ExactSizeIterator<Item = RowId>, rows: Rows) -> Result<()> {
+        if ids.len() == 0 {
+            return Ok(());
+        }
+        let batch = id_batch(ids)?;
+        for table in &self.tables {
+            let range = match (rows, table.committed_up_to) {
+                (Rows::OfEarlierLoads, None) => continue,
+                (Rows::OfEarlierLoads, Some(up_to)) => format!("rowid <= {up_to} AND "),
+                (Rows::OfThisLoad, Some(up_to)) => format!("rowid > {up_to} AND "),
+                (Rows::OfThisLoad, None) | (Rows::All, _) => String::new(),
+            };
+            let sql = format!(
+                "DELETE FROM {} WHERE {range}{} IN (SELECT id FROM {ROWS})",
+                self.place.table(&table.name),
+                sql::name(if table.root { book::ID } else { book::ROOT_ID }),
+            );
+            let deleted = self.session.run_over(batch.clone(), &sql);
+            deleted.map_err(|e| e.with("table", &table.name))?;
+        }
+        Ok(())
+    }
+
+    fn keep_books(&self, commit: &Commit) -> Result<()> {
+        let (spec, at) = (&self.spec, commit.record.committed_at);
+        self.put(&book::LOADS, &book::load_rows(spec, &commit.record)?)?;
+        if commit.forget_cursors {
+            self.forget(&book::STATE)?;
+        }
+        self.put(&book::STATE, &book::state_rows(spec, &commit.cursors, at)?)?;
+        self.put(&book::SCHEMA, &book::schema_rows(spec, &commit.changes, at)?)?;
+        if spec.fresh || commit.catalog != spec.catalog {
+            self.forget(&book::COLUMNS)?;
+            self.put(&book::COLUMNS, &book::column_rows(&spec.pipeline, &spec.resource, &commit.catalog)?)?;
+        }
+        Ok(())
+    }
+
+    /// Adds rows to a bookkeeping table in place of those with the same key.
+    fn put(&self, table: &book::OwnTable, rows: &RecordBatch) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let target = self.place.table(table.name);
+        if !table.key.is_empty() {
+            let key = sql::list(table.key.iter().copied());
+            let delete = format!("DELETE FROM {target} WHERE ({key}) IN (SELECT ({key}) FROM {ROWS})");
+            self.session.run_over(rows.clone(), &delete).map_err(|e| e.with("table", table.name))?;
+        }
+        let columns = sql::list(table.column_names());
+        let insert = format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {ROWS}");
+        self.session.run_over(rows.clone(), &insert).map_err(|e| e.with("table", table.name))?;
+        Ok(())
+    }
+
+    /// Deletes what a bookkeeping table holds of this resource.
+    fn forget(&self, table: &book::OwnTable) -> Result<()> {
+        let sql = format!(
+            "DELETE FROM {} WHERE pipeline = {} AND resource = {}",
+            self.place.table(table.name),
+            sql::literal(&self.spec.pipeline),
+            sql::literal(&self.spec.resource),
+        );
+        self.session.run(&sql).map_err(|e| e.with("table", table.name))
+    }
+}
+
+/// Which rows a deletion looks at.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    All,
+    OfEarlierLoads,
+    OfThisLoad,
+}
+
+/// All rows of a part as one batch, so that they take one statement. None if there are none.
+fn exported(part: &Fitted) -> Result<Option<RecordBatch>> {
+    let batches: Vec<&RecordBatch> = part.batches.iter().filter(|batch| batch.num_rows() > 0).collect();
+    let Some(first) = batches.first() else { return Ok(None) };
+    let batch = match batches.len() {
+        1 => (*first).clone(),
+        _ => concat_batches(&first.schema(), batches).map_err(misfit)?,
+    };
+    batch_of(export_schema(&batch.schema()), batch.columns().to_vec()).map(Some)
+}
+
+fn export_schema(schema: &Schema) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::FixedSizeBinary(16) => uuid(field),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// Marks a field as Arrow's canonical extension type for UUIDs, which DuckDB reads as its own.
+fn uuid(field: &Field) -> Arc<Field> {
+    Arc::new(field.clone().with_metadata([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())]))
+}
+
+/// A batch with the one column `id`.
+fn id_batch(ids: impl ExactSizeIterator<Item = RowId>) -> Result<RecordBatch> {
+    let bytes: Vec<u8> = ids.flat_map(RowId::to_be_bytes).collect();
+    let array = FixedSizeBinaryArray::try_new(16, bytes.into(), None).map_err(misfit)?;
+    let field = uuid(&Field::new("id", array.data_type().clone(), false));
+    batch_of(Arc::new(Schema::new(vec![field])), vec![Arc::new(array)])
+}
+
+fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    RecordBatch::try_new(schema, columns).map_err(misfit)
+}
+
+fn misfit(cause: arrow::error::ArrowError) -> Error {
+    Error::new(Kind::Internal, "a batch does not fit its own schema").source(cause)
+}
+
+/// `_pintail_id` of each row.
+fn row_ids(batch: &RecordBatch) -> Result<impl Iterator<Item = RowId> + '_> {
+    let column = batch.column_by_name(book::ID).and_then(|a| a.as_fixed_size_binary_opt());
+    let column = column.ok_or_else(|| Error::new(Kind::Internal, "a batch has no row ids"))?;
+    Ok(column.values().chunks_exact(16).map(|bytes| {
+        let mut id = [0; 16];
+        id.copy_from_slice(bytes);
+        RowId::from_be_bytes(id)
+    }))
+}
+
+/// Reads an id back from the text of a UUID.
+pub(super) fn id_from_text(text: &str) -> Result<RowId> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    RowId::from_str_radix(&digits, 16)
+        .map_err(|e| Error::new(Kind::Destination, "a row id in the warehouse is not a UUID").source(e))
+}
+
+/// An id as the text of a UUID.
+pub(super) fn id_text(id: RowId) -> String {
+    let h = format!("{id:032x}");
+    format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
+}
+
+fn first_integer(batches: &[RecordBatch]) -> Option<i64> {
+    let column = batches.first()?.column(0).as_primitive_opt::<Int64Type>()?;
+    (!column.is_empty() && column.is_valid(0)).then(|| column.value(0))
+}
+
+fn counts_by_id(batches: &[RecordBatch]) -> Result<HashMap<RowId, u64>> {
+    let unexpected = || Error::new(Kind::Internal, "DuckDB gave other columns than it was asked for");
+    let mut counts = HashMap::new();
+    for batch in batches {
+        let ids = batch.column(0).as_string_opt::<i32>().ok_or_else(unexpected)?;
+        let numbers = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(unexpected)?;
+        for (id, n) in ids.iter().flatten().zip(numbers.values()) {
+            counts.insert(id_from_text(id)?, n.unsigned_abs());
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,278 @@
+//! A DuckDB file as destination.
+//!
+//! Every load has a connection and a transaction of its own, so that loads of several resources are open at once; DuckDB
+//! lets them commit independently because each touches only its own tables and its own rows of the bookkeeping tables.
+//! Rows go straight into their tables, once, and DuckDB's transaction makes them, the schema changes and the bookkeeping
+//! visible together. A process that dies leaves a write-ahead log, which the next open replays up to the last commit.
+
+mod file;
+mod load;
+mod recast;
+mod session;
+mod sql;
+
+pub use file::{STORAGE_VERSION_DEFAULT, Settings};
+
+use super::bookkeeping as book;
+use super::values::{column_type, json_value};
+use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use crate::error::{Error, Kind, Result};
+use crate::schema::catalog::Fitted;
+use arrow::array::{AsArray, RecordBatch};
+use load::{Load, id_from_text, id_text};
+use recast::Recasts;
+use serde_json::Value;
+use session::{ROWS, Session};
+use sql::Place;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// An open DuckDB warehouse.
+pub struct DuckDb {
+    path: PathBuf,
+    /// For reading, and for everything outside of a load.
+    session: Session,
+    /// What DuckDB calls the database: the stem of the file's name.
+    database_name: String,
+    recasts: Recasts,
+    loads: HashMap<u64, Load>,
+    loads_begun: u64,
+}
+
+impl DuckDb {
+    /// Opens the file, or makes it; waits while another process holds it.
+    ///
+    /// # Errors
+    /// The file is held, is no DuckDB database, or was written by a DuckDB that this program cannot read. It is unchanged.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let session = Session::first(file::open(settings)?)?;
+        let recasts = Recasts::register(&session)?;
+        let names = session.query("SELECT current_database() AS name")?;
+        let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
+        let database_name = database_name.ok_or_else(|| internal("the database has no name"))?.to_owned();
+        let path = settings.path.clone();
+        Ok(DuckDb { path, session, database_name, recasts, loads: HashMap::new(), loads_begun: 0 })
+    }
+
+    fn place(&self, dataset: &str) -> Place {
+        Place::new(&self.database_name, dataset)
+    }
+
+    /// The load of a ticket.
+    fn load(&mut self, ticket: &Ticket) -> Result<&mut Load> {
+        self.loads.get_mut(&ticket.0).ok_or_else(|| internal("the load is not open"))
+    }
+
+    fn take(&mut self, ticket: &Ticket) -> Result<Load> {
+        self.loads.remove(&ticket.0).ok_or_else(|| internal("the load is not open"))
+    }
+
+    /// Runs `work` in a transaction of its own.
+    fn in_transaction<T>(&self, work: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
+        self.session.run("BEGIN TRANSACTION")?;
+        let done = work(&self.session).and_then(|value| self.session.run("COMMIT").map(|()| value));
+        if done.is_err() {
+            // The error that matters is the first; a transaction that failed to commit is already gone.
+            let _ = self.session.run("ROLLBACK");
+        }
+        done
+    }
+
+    /// The columns of a table with their DuckDB types, empty if there is no such table.
+    fn column_types(&self, place: &Place, table: &str) -> Result<HashMap<String, String>> {
+        let rows = self.session.query(&format!(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE {} AND table_name = {}",
+            place.catalog_condition(),
+            sql::literal(table),
+        ))?;
+        let mut types = HashMap::new();
+        for batch in &rows {
+            for row in 0..batch.num_rows() {
+                if let (Some(name), Some(data_type)) =
+                    (book::text(batch, "column_name", row)?, book::text(batch, "data_type", row)?)
+                {
+                    types.insert(name.to_owned(), data_type.to_owned());
+                }
+            }
+        }
+        Ok(types)
+    }
+
+    /// The warehouse's identifier. Makes the bookkeeping tables where there are none.
+    fn prepare(&self, place: &Place) -> Result<String> {
+        if self.column_types(place, book::META.name)?.is_empty() {
+            self.in_transaction(|session| create_books(session, place))?;
+        }
+        let rows = self.session.query(&format!("SELECT key, value FROM {}", place.table(book::META.name)))?;
+        let mut meta = HashMap::new();
+        for batch in &rows {
+            for row in 0..batch.num_rows() {
+                meta.insert(book::text(batch, "key", row)?, book::text(batch, "value", row)?.unwrap_or_default());
+            }
+        }
+        let value = |key| meta.get(&Some(key)).copied();
+        book::check_format_version(value(book::FORMAT_VERSION_KEY).unwrap_or_default())
+            .map_err(|e| e.with("file", self.path.display()))?;
+        Ok(value(book::WAREHOUSE_ID_KEY).unwrap_or_default().to_owned())
+    }
+
+    /// Loads that a killed run left as running are over.
+    fn end_killed_loads(&self, place: &Place, pipeline: &str) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = 'interrupted', error = 'the run ended without saying why' \
+             WHERE pipeline = {} AND status = 'running'",
+            place.table(book::LOADS.name),
+            sql::literal(pipeline),
+        );
+        self.session.run(&sql)
+    }
+
+    fn last_load_id(&self, place: &Place, pipeline: &str) -> Result<Option<String>> {
+        let rows = self.session.query(&format!(
+            "SELECT max(load_id) AS load_id FROM {} WHERE pipeline = {}",
+            place.table(book::LOADS.name),
+            sql::literal(pipeline),
+        ))?;
+        let id = rows.first().map(|batch| book::text(batch, "load_id", 0)).transpose()?.flatten();
+        Ok(id.map(str::to_owned))
+    }
+
+    /// Rows of a bookkeeping table that meet a condition.
+    fn rows(&self, place: &Place, table: &book::OwnTable, condition: &str) -> Result<Vec<RecordBatch>> {
+        let columns = sql::list(table.column_names());
+        self.session.query(&format!("SELECT {columns} FROM {} WHERE {condition}", place.table(table.name)))
+    }
+}
+
+impl Destination for DuckDb {
+    fn location(&self) -> String {
+        format!("duckdb:{}", self.path.display())
+    }
+
+    fn open(&mut self, pipeline: &str, dataset: &str) -> Result<Stored> {
+        let place = self.place(dataset);
+        let warehouse_id = self.prepare(&place)?;
+        self.end_killed_loads(&place, pipeline)?;
+        let of_pipeline = format!("pipeline = {}", sql::literal(pipeline));
+        let of_resources = format!("{of_pipeline} AND \"partition\" = ''");
+        Ok(Stored {
+            cursors: book::cursors(&self.rows(&place, &book::STATE, &of_resources)?)?,
+            catalogs: book::catalogs(&self.rows(&place, &book::COLUMNS, &of_pipeline)?)?,
+            last_load_id: self.last_load_id(&place, pipeline)?,
+            warehouse_id,
+        })
+    }
+
+    fn cursor(&mut self, pipeline: &str, dataset: &str, resource: &str, partition: &str) -> Result<Option<String>> {
+        let condition = format!(
+            "pipeline = {} AND resource = {} AND \"partition\" = {}",
+            sql::literal(pipeline),
+            sql::literal(resource),
+            sql::literal(partition),
+        );
+        let rows = self.rows(&self.place(dataset), &book::STATE, &condition)?;
+        Ok(book::cursors(&rows)?.pop().map(|cursor| cursor.value))
+    }
+
+    fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {
+        let place = self.place(&spec.dataset);
+        let load = Load::begin(self.session.another()?, place, self.recasts.clone(), spec)?;
+        self.loads_begun += 1;
+        self.loads.insert(self.loads_begun, load);
+        Ok(Ticket(self.loads_begun))
+    }
+
+    fn stored(&mut self, ticket: &Ticket, table: &str, ids: &[RowId]) -> Result<HashMap<RowId, u64>> {
+        self.load(ticket)?.stored(table, ids)
+    }
+
+    fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
+        self.load(ticket)?.write(&fitted)
+    }
+
+    fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()> {
+        self.take(&ticket)?.commit(&commit)
+    }
+
+    fn abort(&mut self, ticket: Ticket) -> Result<()> {
+        self.take(&ticket)?.abort()
+    }
+
+    fn parents(&mut self, query: &ParentQuery) -> Result<ParentPage> {
+        let place = self.place(&query.dataset);
+        let types = self.column_types(&place, &query.table)?;
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows =
+            self.session.query(&parents_sql(&place, query, &types)).map_err(|e| e.with("table", &query.table))?;
+        let mut page = Vec::new();
+        for batch in &rows {
+            read_parents(batch, &mut page)?;
+        }
+        Ok(page)
+    }
+
+    fn close(mut self: Box<Self>) -> Result<()> {
+        // Loads that are still open roll back as their connections close.
+        self.loads.clear();
+        // The write-ahead log goes into the file: nothing stays beside it.
+        self.session.run("CHECKPOINT").map_err(|e| e.with("file", self.path.display()))
+    }
+}
+
+fn internal(message: &str) -> Error {
+    Error::new(Kind::Internal, message)
+}
+
+fn create_books(session: &Session, place: &Place) -> Result<()> {
+    session.run(&format!("CREATE SCHEMA IF NOT EXISTS {}", place.schema()))?;
+    for table in book::TABLES {
+        session.run(&sql::create_own_table(place, table)).map_err(|e| e.with("table", table.name))?;
+    }
+    let insert = format!("INSERT INTO {} SELECT * FROM {ROWS}", place.table(book::META.name));
+    session.run_over(book::meta_rows(&book::new_warehouse_id())?, &insert).map(|_| ())
+}
+
+/// A page of parents, by id. A column that the table does not have yet was never seen: it is null.
+fn parents_sql(place: &Place, query: &ParentQuery, types: &HashMap<String, String>) -> String {
+    let id = sql::name(book::ID);
+    let mut columns = vec![format!("CAST({id} AS VARCHAR)")];
+    for (i, column) in query.columns.iter().enumerate() {
+        let value = match types.get(column).map(String::as_str) {
+            None => "CAST(NULL AS VARCHAR)".to_owned(),
+            Some("JSON") => format!("CAST({} AS VARCHAR)", sql::name(column)),
+            Some(_) => sql::name(column),
+        };
+        columns.push(format!("{value} AS c{i}"));
+    }
+    let mut conditions = Vec::new();
+    conditions.extend(
+        query
+            .except_load_id
+            .as_deref()
+            .map(|load_id| format!("{} <> {}", sql::name(book::LOAD_ID), sql::literal(load_id))),
+    );
+    conditions.extend(query.after.map(|after| format!("{id} > CAST({} AS UUID)", sql::literal(&id_text(after)))));
+    let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+    format!(
+        "SELECT {} FROM {} WHERE {condition} ORDER BY {id} LIMIT {}",
+        columns.join(", "),
+        place.table(&query.table),
+        query.limit,
+    )
+}
+
+fn read_parents(batch: &RecordBatch, page: &mut ParentPage) -> Result<()> {
+    let ids = batch.column(0).as_string_opt::<i32>().ok_or_else(|| internal("the ids are not text"))?;
+    let columns = &batch.columns()[1..];
+    let types = columns.iter().map(|c| column_type(c.data_type())).collect::<Result<Vec<_>>>()?;
+    for row in 0..batch.num_rows() {
+        let values: Vec<Value> = columns.iter().zip(&types).map(|(c, t)| json_value(c, row, *t)).collect();
+        page.push((id_from_text(ids.value(row))?, values));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! SQL text: names, literals, and the statements that make and change tables.
+
+use crate::load::bookkeeping::{OwnTable, row_columns};
+use crate::schema::catalog::Table;
+use crate::schema::types::ColumnType;
+use chrono::{DateTime, Utc};
+
+/// A name as an identifier.
+pub(super) fn name(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// Text as a literal.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// An instant as a literal. Its offset is written out, so that DuckDB needs no time zone data to read it.
+pub(super) fn instant(time: DateTime<Utc>) -> String {
+    format!("TIMESTAMPTZ '{}'", time.format("%Y-%m-%d %H:%M:%S%.6f+00"))
+}
+
+/// Names joined by commas.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// A dataset of a database. All names are written out with the database's own: a file `shop.duckdb` with a dataset `shop`
+/// makes anything shorter ambiguous.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    database: String,
+    dataset: String,
+}
+
+impl Place {
+    pub(super) fn new(database: &str, dataset: &str) -> Self {
+        Place { database: database.to_owned(), dataset: dataset.to_owned() }
+    }
+
+    /// The dataset, qualified.
+    pub(super) fn schema(&self) -> String {
+        format!("{}.{}", name(&self.database), name(&self.dataset))
+    }
+
+    /// A table of the dataset, qualified.
+    pub(super) fn table(&self, table: &str) -> String {
+        format!("{}.{}", self.schema(), name(table))
+    }
+
+    /// A condition on DuckDB's catalog functions.
+    pub(super) fn catalog_condition(&self) -> String {
+        format!("database_name = {} AND schema_name = {}", literal(&self.database), literal(&self.dataset))
+    }
+}
+
+/// The statements that make a data table: data columns first, then ours, which carry comments.
+pub(super) fn create_table(place: &Place, table: &Table) -> String {
+    let target = place.table(&table.name);
+    let data = table.columns.iter().map(|c| format!("{} {}", name(&c.name), c.data_type()));
+    let own = row_columns(table.is_root()).map(|(column, data_type, _)| format!("{} {data_type}", name(column)));
+    let columns: Vec<String> = data.chain(own).collect();
+    let mut sql = format!("CREATE TABLE {target} ({})", columns.join(", "));
+    for (column, _, comment) in row_columns(table.is_root()) {
+        sql += &column_comment(&target, column, comment);
+    }
+    sql
+}
+
+/// The statements that make a bookkeeping table.
+pub(super) fn create_own_table(place: &Place, table: &OwnTable) -> String {
+    let target = place.table(table.name);
+    let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", name(c.name), c.data_type)).collect();
+    let mut sql = format!("CREATE TABLE {target} ({})", columns.join(", "));
+    sql += &format!("; COMMENT ON TABLE {target} IS {}", literal(table.comment));
+    for column in table.columns {
+        sql += &column_comment(&target, column.name, column.comment);
+    }
+    sql
+}
+
+fn column_comment(target: &str, column: &str, comment: &str) -> String {
+    format!("; COMMENT ON COLUMN {target}.{} IS {}", name(column), literal(comment))
+}
+
+/// The statement that adds a column.
+pub(super) fn add_column(place: &Place, table: &str, column: &str, to: ColumnType) -> String {
+    format!("ALTER TABLE {} ADD COLUMN {} {to}", place.table(table), name(column))
+}
+
+/// The statement that drops a column.
+pub(super) fn drop_column(place: &Place, table: &str, column: &str) -> String {
+    format!("ALTER TABLE {} DROP COLUMN {}", place.table(table), name(column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_literals_cannot_end_early() {
+        assert_eq!(name("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(Place::new("shop", "shop").table("orders"), "\"shop\".\"shop\".\"orders\"");
+    }
+
+    #[test]
+    fn instants_are_written_in_utc_with_microseconds() {
+        let time = DateTime::from_timestamp_micros(1_700_000_000_000_001).unwrap();
+        assert_eq!(instant(time), "TIMESTAMPTZ '2023-11-14 22:13:20.000001+00'");
+    }
+}

@@ -1,0 +1,186 @@
+//! Where rows go: the contract of a destination, and what is written beside the rows.
+//!
+//! # The contract
+//!
+//! A load is the rows of one resource, the cursors that they justify and the record of the load. `begin` opens it, `write`
+//! adds rows that nobody else sees yet, and `commit` makes rows, cursors, schema changes and record visible as one unit,
+//! or not at all: there is no call that stores one without the others. `commit` and `abort` consume the load.
+//!
+//! * Killed at any instant, the next `open` finds the last commit, whole.
+//! * Several loads may be open at once, each for another resource. They commit independently.
+//! * A destination is used from one thread.
+//! * Rows of a load are visible to nobody before its commit, also not to `parents`.
+
+pub mod bookkeeping;
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod duckdb;
+pub mod parquet;
+pub mod values;
+
+use crate::error::Result;
+use crate::plan::model::WriteDisposition;
+use crate::schema::catalog::{Catalog, Change, Fitted};
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+/// A row's identity: 128 bits, stored as a UUID.
+pub type RowId = u128;
+
+/// What a load is for.
+#[derive(Debug, Clone)]
+pub struct LoadSpec {
+    /// Identifier of the run, the same for all its resources. Sorts by time.
+    pub load_id: String,
+    /// `_pintail_loaded_at` of its rows.
+    pub loaded_at: DateTime<Utc>,
+    /// Pipeline name.
+    pub pipeline: String,
+    /// DuckDB schema or Parquet folder.
+    pub dataset: String,
+    /// Resource name.
+    pub resource: String,
+    /// How rows meet those already there.
+    pub write: WriteDisposition,
+    /// Whether ids identify records (merge, and replace with a primary key): a row of an id takes the place of the one that
+    /// is there, from this load too.
+    pub keyed: bool,
+    /// The tables as they are committed now.
+    pub catalog: Catalog,
+    /// `--full-refresh`: the resource's tables are dropped first, as part of the load.
+    pub fresh: bool,
+}
+
+/// An open load. Only `commit` and `abort` end it.
+#[derive(Debug)]
+pub struct Ticket(pub u64);
+
+/// A cursor of a resource, or of one of its partitions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CursorRow {
+    /// Resource name.
+    pub resource: String,
+    /// Which partition: canonical JSON of the parent's fields; empty for the resource itself.
+    pub partition: String,
+    /// The cursor, as JSON text that `extract::cursor` reads.
+    pub value: String,
+}
+
+/// The record of a load of one resource, a row of `_pintail_loads`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadRow {
+    /// `completed`, `failed`, `interrupted`, or `running` at a checkpoint before the end.
+    pub status: String,
+    /// Start of the run.
+    pub started_at: DateTime<Utc>,
+    /// Time of this commit.
+    pub committed_at: DateTime<Utc>,
+    /// Requests sent.
+    pub requests: u64,
+    /// Pages received.
+    pub pages: u64,
+    /// Records received.
+    pub records: u64,
+    /// Bytes received, decompressed.
+    pub bytes: u64,
+    /// Rows loaded by table, in the order of the catalog.
+    pub rows: Vec<(String, u64)>,
+    /// Records not loaded, by rule.
+    pub discarded: Vec<(String, u64)>,
+    /// Why it ended.
+    pub end: Option<String>,
+    /// The error's one line, if it failed.
+    pub error: Option<String>,
+}
+
+/// A schema change with the table it concerns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableChange {
+    /// Warehouse table.
+    pub table: String,
+    /// The change.
+    pub change: Change,
+}
+
+/// What becomes visible together with the rows.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Cursors, each replacing the one of the same resource and partition.
+    pub cursors: Vec<CursorRow>,
+    /// Whether the resource's other cursors are forgotten (`--full-refresh`, first commit of the run).
+    pub forget_cursors: bool,
+    /// The record of the load; replaces the one of the same load and resource.
+    pub record: LoadRow,
+    /// What changed, for `_pintail_schema`.
+    pub changes: Vec<TableChange>,
+    /// The resource's tables after this load.
+    pub catalog: Catalog,
+}
+
+/// What a warehouse knows of a pipeline.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// All cursors of resources; those of partitions are asked for one by one.
+    pub cursors: Vec<CursorRow>,
+    /// Tables by resource.
+    pub catalogs: HashMap<String, Catalog>,
+    /// The newest committed load of the pipeline, if there is one.
+    pub last_load_id: Option<String>,
+    /// Identifies this warehouse: made when it was made, and never changed.
+    pub warehouse_id: String,
+}
+
+/// Which parents a child asks for.
+#[derive(Debug, Clone)]
+pub struct ParentQuery {
+    /// DuckDB schema or Parquet folder.
+    pub dataset: String,
+    /// Root table of the parent.
+    pub table: String,
+    /// Columns to return.
+    pub columns: Vec<String>,
+    /// Leave out rows of this load: they were seen as they came.
+    pub except_load_id: Option<String>,
+    /// Go on after this position (of the last page).
+    pub after: Option<RowId>,
+    /// Rows to return at most.
+    pub limit: usize,
+}
+
+/// Some parents: for each its id and the JSON value of each column. Rows are ordered by id.
+pub type ParentPage = Vec<(RowId, Vec<serde_json::Value>)>;
+
+/// A warehouse. See the module's contract.
+pub trait Destination: Send {
+    /// Type and place, as people know it: `duckdb:warehouse.duckdb`.
+    fn location(&self) -> String;
+
+    /// Readies the bookkeeping tables of a dataset, ends what a killed run left behind, and says what is known of a pipeline.
+    fn open(&mut self, pipeline: &str, dataset: &str) -> Result<Stored>;
+
+    /// The cursor of one partition.
+    fn cursor(&mut self, pipeline: &str, dataset: &str, resource: &str, partition: &str) -> Result<Option<String>>;
+
+    /// Opens a load.
+    fn begin(&mut self, spec: LoadSpec) -> Result<Ticket>;
+
+    /// How many committed rows of a root table have each of these ids, as the load sees them: without its own.
+    fn stored(&mut self, ticket: &Ticket, table: &str, ids: &[RowId]) -> Result<HashMap<RowId, u64>>;
+
+    /// Adds rows of the resource's tables, root table first. If the load is keyed, rows of the same id that are already there, from
+    /// earlier loads or from this one, make way together with their child rows; within one call ids of root rows are
+    /// unique. Returns how many rows each table took.
+    fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>>;
+
+    /// Makes everything visible as one unit.
+    fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()>;
+
+    /// Forgets the load.
+    fn abort(&mut self, ticket: Ticket) -> Result<()>;
+
+    /// A page of known parents.
+    fn parents(&mut self, query: &ParentQuery) -> Result<ParentPage>;
+
+    /// Flushes and closes.
+    fn close(self: Box<Self>) -> Result<()>;
+}

@@ -1,0 +1,305 @@
+//! A folder of Parquet files as a warehouse.
+//!
+//! Rows of a load go to files that no reader looks at. A commit makes, beside each table that changes, a folder with its
+//! next version: files that stay as they are under a second name (a hard link), and new ones. When all of that is on disk
+//! the journal is written, which is the commit; then each folder is exchanged with the table's, in one step each. So a
+//! reader that lists a table finds the version before the commit or the one after it. (A query that listed its files just
+//! before an exchange may find one of them gone: it fails and can be repeated. It never reads a mix, because a file name is
+//! never used twice for different rows.) See [`layout`] for the paths and [`journal`] for what happens after a crash.
+//!
+//! Every file of a table has the same columns, those of the catalog, so that a plain `DIR/DATASET/TABLE/*.parquet` is
+//! enough to read it.
+
+mod book;
+mod cursors;
+mod fate;
+mod files;
+mod ids;
+mod journal;
+mod layout;
+mod load;
+mod merge;
+mod parents;
+mod rows;
+mod shape;
+mod steps;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use crate::error::{Error, Kind, Result};
+use crate::plan::model::WriteDisposition;
+use crate::schema::catalog::Fitted;
+use crate::state::lock::{Claim, Lock};
+use journal::{Entry, Journal};
+use layout::{DatasetLayout, Layout};
+use load::Load;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use steps::Steps;
+use version::Versions;
+
+/// Memory for rows that wait for their row group to be complete, over all open loads.
+const WRITE_BUFFER_BYTES_MAX: usize = 64 << 20;
+/// How long a replaced version stays: a reader that has opened the folder but not yet listed it still finds all its files.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// How files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Compression of column chunks.
+    pub compression: Compression,
+    /// Rows of a row group at most.
+    pub row_group_rows: usize,
+    /// Rows of a file at most.
+    pub file_rows: usize,
+}
+
+/// Compression of column chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Zstandard: small.
+    Zstd,
+    /// Snappy: fast.
+    Snappy,
+    /// None.
+    None,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { compression: Compression::Zstd, row_group_rows: 122_880, file_rows: 5_000_000 }
+    }
+}
+
+/// A Parquet folder that this process may write. Only one process may at a time; readers need no permission.
+pub struct ParquetFolder {
+    layout: Layout,
+    options: Options,
+    opened: HashSet<String>,
+    loads: HashMap<u64, Load>,
+    tickets: u64,
+    walks: parents::Walks,
+    /// Folders that gave up their place, and when.
+    retired: Vec<(Instant, PathBuf)>,
+    steps: Steps,
+    /// Held for as long as this lives.
+    _lock: Lock,
+}
+
+impl ParquetFolder {
+    /// Takes a folder, which is made if it isn't there. Blocks for up to `lock_wait` while another process writes to it.
+    /// `command`: what the other process is told if it has to wait for this one.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`], naming the owner, when another process still writes; [`Kind::Destination`] or [`Kind::State`]
+    /// when the folder can't be made or written.
+    pub fn connect(folder: &Path, options: Options, command: &str, lock_wait: Duration) -> Result<Self> {
+        let layout = Layout::new(folder);
+        files::create_folder(&layout.hidden())?;
+        let subject = format!("the Parquet folder {}", folder.display());
+        let lock = Lock::acquire(&layout.lock(), Claim { subject: &subject, command, wait: lock_wait })?;
+        Ok(ParquetFolder {
+            layout,
+            options,
+            opened: HashSet::new(),
+            loads: HashMap::new(),
+            tickets: 0,
+            walks: parents::Walks::default(),
+            retired: Vec::new(),
+            steps: Steps::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Ends what a killed process left: a commit is rolled forward, anything else is removed.
+    fn recover(&mut self, place: &DatasetLayout) -> Result<()> {
+        self.finish_commit(place)?;
+        let held: HashSet<&PathBuf> = self.retired.iter().map(|(_, path)| path).collect();
+        for left in files::entries(&place.work)? {
+            if !held.contains(&left) {
+                files::remove(&left)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a commit in place that was certain, and did not get further.
+    fn finish_commit(&mut self, place: &DatasetLayout) -> Result<()> {
+        match Journal::read(place)? {
+            Some(journal) => self.put_in_place(&journal, place),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes versions visible: all of them, whatever happens.
+    fn publish(&mut self, entries: Vec<Entry>, place: &DatasetLayout) -> Result<()> {
+        let journal = Journal { entries };
+        self.steps.reach();
+        journal.write(place)?;
+        self.steps.reach();
+        self.put_in_place(&journal, place).map_err(|e| {
+            e.hint("the load is safe: the next run puts the remaining tables in place before it does anything else")
+        })
+    }
+
+    fn put_in_place(&mut self, journal: &Journal, place: &DatasetLayout) -> Result<()> {
+        let retired = journal.roll_forward(place, &mut self.steps)?;
+        let now = Instant::now();
+        self.retired.extend(retired.into_iter().map(|path| (now, path)));
+        Ok(())
+    }
+
+    /// Removes replaced versions that no reader can be listing any more. One that can't be removed costs space only.
+    fn sweep(&mut self) {
+        let due = self.retired.extract_if(.., |(since, _)| since.elapsed() >= GRACE);
+        for (_, path) in due {
+            if let Err(e) = files::remove(&path) {
+                tracing::warn!(error = %e, "a replaced version of a table could not be removed; the next run tries again");
+            }
+        }
+    }
+
+    /// Makes the bookkeeping tables that are not there, as a commit of its own.
+    fn make_missing_tables(&mut self, place: &DatasetLayout) -> Result<()> {
+        let missing = book::missing_tables(place)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // No load has this number.
+        let scratch = place.load(0);
+        let mut versions = Versions::new(place, "0", &self.options, scratch.clone())?;
+        book::add_tables(&mut versions, &missing)?;
+        self.publish(versions.into_entries(), place)?;
+        files::remove(&scratch)
+    }
+
+    fn load(&self, ticket: &Ticket) -> Result<&Load> {
+        self.loads.get(&ticket.0).ok_or_else(unknown_ticket)
+    }
+
+    fn take_load(&mut self, ticket: &Ticket) -> Result<Load> {
+        self.loads.remove(&ticket.0).ok_or_else(unknown_ticket)
+    }
+
+    /// Ends row groups early while the open loads hold more memory than they may.
+    fn bound_memory(&mut self) -> Result<()> {
+        loop {
+            let mut total = 0;
+            let mut largest: Option<&mut load::LoadTable> = None;
+            for load in self.loads.values_mut() {
+                let (bytes, table) = load.memory();
+                total += bytes;
+                let best = largest.as_ref().map_or(0, |t| t.memory_bytes());
+                largest = table.filter(|t| t.memory_bytes() > best).or(largest);
+            }
+            match largest {
+                Some(table) if total > WRITE_BUFFER_BYTES_MAX => table.flush()?,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn make_versions(&mut self, load: &mut Load, commit: &Commit, place: &DatasetLayout) -> Result<Vec<Entry>> {
+        load.finish_files()?;
+        self.steps.reach();
+        let mut versions = Versions::new(place, &load.spec.load_id, &self.options, load.folder.join("rewritten"))?;
+        let made = versions
+            .add_load(load, &commit.catalog, &mut self.steps)
+            .and_then(|()| book::add_commit(&mut versions, place, &load.spec, commit));
+        match made {
+            Ok(()) => Ok(versions.into_entries()),
+            Err(e) => {
+                versions.discard();
+                Err(e)
+            }
+        }
+    }
+}
+
+impl Destination for ParquetFolder {
+    fn location(&self) -> String {
+        format!("parquet:{}", self.layout.root().display())
+    }
+
+    fn open(&mut self, pipeline: &str, dataset: &str) -> Result<Stored> {
+        let place = self.layout.dataset(dataset);
+        if !self.opened.contains(dataset) {
+            book::check_format(&place)?;
+            self.recover(&place)?;
+            place.create()?;
+            self.make_missing_tables(&place)?;
+            self.opened.insert(dataset.to_owned());
+        }
+        book::stored(&place, pipeline)
+    }
+
+    fn cursor(&mut self, pipeline: &str, dataset: &str, resource: &str, partition: &str) -> Result<Option<String>> {
+        cursors::find(&self.layout.dataset(dataset), [pipeline, resource, partition])
+    }
+
+    fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {
+        self.tickets += 1;
+        let folder = self.layout.dataset(&spec.dataset).load(self.tickets);
+        self.loads.insert(self.tickets, Load::new(spec, folder)?);
+        Ok(Ticket(self.tickets))
+    }
+
+    fn stored(&mut self, ticket: &Ticket, table: &str, ids: &[RowId]) -> Result<HashMap<RowId, u64>> {
+        let spec = &self.load(ticket)?.spec;
+        if spec.fresh || spec.write == WriteDisposition::Replace || ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let counts = version::count_ids(&self.layout.dataset(&spec.dataset), table, ids)?;
+        Ok(counts.into_iter().collect())
+    }
+
+    fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
+        let load = self.loads.get_mut(&ticket.0).ok_or_else(unknown_ticket)?;
+        let place = self.layout.dataset(&load.spec.dataset);
+        let taken = load.write(&fitted, &place, &self.options)?;
+        self.bound_memory()?;
+        Ok(taken)
+    }
+
+    fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()> {
+        let mut load = self.take_load(&ticket)?;
+        let place = self.layout.dataset(&load.spec.dataset);
+        self.sweep();
+        self.finish_commit(&place)?;
+        let made = self.make_versions(&mut load, &commit, &place);
+        let published = made.and_then(|entries| self.publish(entries, &place));
+        // Whatever came of it, the load's own folder is of no more use; that it stays would not undo a commit.
+        if let Err(e) = files::remove(&load.folder) {
+            tracing::warn!(error = %e, "the folder of a load could not be removed; the next run tries again");
+        }
+        published
+    }
+
+    fn abort(&mut self, ticket: Ticket) -> Result<()> {
+        let load = self.take_load(&ticket)?;
+        files::remove(&load.folder)
+    }
+
+    fn parents(&mut self, query: &ParentQuery) -> Result<ParentPage> {
+        self.walks.page(&self.layout.dataset(&query.dataset), query)
+    }
+
+    fn close(mut self: Box<Self>) -> Result<()> {
+        for load in self.loads.values() {
+            files::remove(&load.folder)?;
+        }
+        if let Some(latest) = self.retired.iter().map(|(since, _)| *since).max() {
+            std::thread::sleep(GRACE.saturating_sub(latest.elapsed()));
+        }
+        self.sweep();
+        Ok(())
+    }
+}
+
+fn unknown_ticket() -> Error {
+    Error::new(Kind::Internal, "a load was used that is not open")
+}
