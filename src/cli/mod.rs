@@ -1,0 +1,189 @@
+//! The command line: one file per command.
+
+pub mod check;
+pub mod demo;
+pub mod run;
+pub mod schema;
+
+use crate::config::settings::{LogFormat, LogLevel};
+use crate::config::{Settings, Target, load_settings};
+use crate::error::{Error, Kind, Result};
+use crate::exit::Exit;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Pulls REST APIs into DuckDB or Parquet: one TOML file describes an API, a run loads what is new.
+#[derive(Debug, Parser)]
+#[command(name = "pintail", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Operator file [default: config.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where rows go: duckdb:PATH or parquet:DIR
+    #[arg(long, global = true, value_name = "TYPE:PATH")]
+    destination: Option<String>,
+    /// Where locks and readable copies of the cursors go
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormatArg>,
+    /// Log more: -v each request, -vv headers too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Log less: -q warnings and errors, -qq errors
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    quiet: u8,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormatArg {
+    /// For people
+    Text,
+    /// For machines, one object per line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load what is new
+    Run(run::RunArgs),
+    /// Validate pipeline files, offline and without secrets
+    Check(check::Args),
+    /// Print the JSON Schema of pipeline and operator files
+    Schema(schema::Args),
+    /// Serve a sample API on loopback, load it twice, show the tables
+    Demo(demo::DemoArgs),
+    #[command(flatten)]
+    Later(Later),
+}
+
+/// Commands that are named in the documentation and come later. They are refused, whatever follows.
+#[derive(Debug, Subcommand)]
+enum Later {
+    #[command(hide = true)]
+    Backfill(Anything),
+    #[command(hide = true)]
+    Plan(Anything),
+    #[command(hide = true)]
+    Preview(Anything),
+    #[command(hide = true)]
+    State(Anything),
+    #[command(hide = true)]
+    Status(Anything),
+    #[command(hide = true)]
+    Init(Anything),
+    #[command(hide = true)]
+    Completions(Anything),
+    #[command(hide = true)]
+    Report(Anything),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<String>,
+}
+
+impl Later {
+    fn name(&self) -> &'static str {
+        match self {
+            Later::Backfill(_) => "backfill",
+            Later::Plan(_) => "plan",
+            Later::Preview(_) => "preview",
+            Later::State(_) => "state",
+            Later::Status(_) => "status",
+            Later::Init(_) => "init",
+            Later::Completions(_) => "completions",
+            Later::Report(_) => "report",
+        }
+    }
+}
+
+/// Carries out the command line. What goes wrong is told on stderr.
+pub fn main() -> Exit {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(error) => {
+            tell(&error);
+            Exit::from(error.kind())
+        }
+    }
+}
+
+/// Tells an error on stderr.
+pub(crate) fn tell(error: &Error) {
+    let report = error.report();
+    let prefix = if report.starts_with("error: ") { "" } else { "error: " };
+    // Nowhere is left to say that stderr is gone.
+    let _ = writeln!(io::stderr(), "{prefix}{}", report.trim_end());
+}
+
+fn dispatch(cli: Cli) -> Result<Exit> {
+    if let Command::Later(command) = &cli.command {
+        return Err(Error::new(Kind::Config, format!("`pintail {}` is not yet supported", command.name())));
+    }
+    if let Command::Schema(args) = &cli.command {
+        return schema::run(args, &mut io::stdout().lock());
+    }
+    let settings = cli.global.settings()?;
+    crate::log::start(settings.log.level, settings.log.format);
+    match cli.command {
+        Command::Run(args) => run::run(&args, &settings),
+        Command::Check(args) => check::run(&args, &settings, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Demo(args) => demo::run(&args, &mut io::stdout().lock(), &run::demo_load).map(|()| Exit::Done),
+        Command::Schema(_) | Command::Later(_) => Ok(Exit::Done),
+    }
+}
+
+impl Global {
+    /// The operator's settings with what the flags say.
+    fn settings(&self) -> Result<Settings> {
+        let mut settings = load_settings(self.config.as_deref())?;
+        if let Some(destination) = &self.destination {
+            settings.destination = with_settings_of(Target::parse(destination)?, &settings.destination);
+        }
+        if let Some(dir) = &self.state_dir {
+            settings.state_dir.clone_from(dir);
+        }
+        settings.log.format = match self.log_format {
+            Some(LogFormatArg::Text) => LogFormat::Text,
+            Some(LogFormatArg::Json) => LogFormat::Json,
+            None => settings.log.format,
+        };
+        settings.log.level = match (self.verbose, self.quiet) {
+            (0, 0) => settings.log.level,
+            (0, 1) => LogLevel::Warn,
+            (0, _) => LogLevel::Error,
+            (1, _) => LogLevel::Debug,
+            (_, _) => LogLevel::Trace,
+        };
+        Ok(settings)
+    }
+}
+
+/// A destination of the command line keeps the file's other settings for a destination of its type.
+fn with_settings_of(target: Target, file: &Target) -> Target {
+    match (target, file) {
+        (Target::DuckDb { path, .. }, Target::DuckDb { storage_version, .. }) => {
+            Target::DuckDb { path, storage_version: storage_version.clone() }
+        }
+        (Target::Parquet { path, .. }, Target::Parquet { compression, row_group_rows, file_rows, .. }) => {
+            let (compression, row_group_rows, file_rows) = (*compression, *row_group_rows, *file_rows);
+            Target::Parquet { path, compression, row_group_rows, file_rows }
+        }
+        (target, _) => target,
+    }
+}

@@ -1,0 +1,366 @@
+//! The run itself: what is run, in which order things are opened and closed.
+
+use super::fanout::{Parents, fields_of};
+use super::feed::{Feed, feed};
+use super::progress::{Display, Style, Tracker};
+use super::report::{Report, ResourceReport, Status};
+use super::resource;
+use super::shutdown::Stop;
+use super::unit::{Decoders, Task};
+use super::warehouse::{self, Setup, Warehouse};
+use super::writer::is_keyed;
+use crate::batch::decode::DecodeSpec;
+use crate::batch::shape::{KeyPart, ShapeSpec};
+use crate::config::{Settings, Target};
+use crate::error::{Error, Kind, Result};
+use crate::extract::CursorValue;
+use crate::http::{self, Http, Limiter, ReqwestTransport};
+use crate::load::duckdb::DuckDb;
+use crate::load::parquet::{self, ParquetFolder};
+use crate::load::{Destination, LoadSpec, Stored};
+use crate::plan::model::{Client, OnCursorMissing, Pipeline, Resource, WriteDisposition};
+use crate::plan::template::Scope;
+use crate::schema::catalog::Catalog;
+use crate::state::file::{Finding, StateCopy, compare};
+use crate::state::lock::lock_pipeline;
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
+
+/// What to run, and how.
+pub struct RunOptions<'a> {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// Where rows and state go.
+    pub settings: &'a Settings,
+    /// Resources to run; empty: all that are selected.
+    pub resources: Vec<String>,
+    /// Forget cursors and make the tables anew.
+    pub full_refresh: bool,
+    /// How progress is shown.
+    pub style: Style,
+    /// What the lock says of this run, for whoever finds it held.
+    pub command: String,
+    /// Asks the run to end.
+    pub stop: Stop,
+    /// Bounds requests in flight over several pipelines.
+    pub permits: Option<Arc<Semaphore>>,
+}
+
+/// What all tasks of a run share.
+pub(super) struct Context {
+    pub(super) client: Arc<Client>,
+    pub(super) http: Http,
+    pub(super) warehouse: Warehouse,
+    pub(super) stop: Stop,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) full_refresh: bool,
+    pub(super) vars: Vec<(String, String)>,
+}
+
+/// Which resources take part in a run, by name.
+struct Selection {
+    /// Those that run.
+    running: HashSet<String>,
+}
+
+/// Runs a pipeline.
+///
+/// # Errors
+/// Nothing was requested: the configuration does not hold together, the lock is held, or the warehouse can't be opened.
+/// Whatever happens after the first request is in the report.
+pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
+    let started_at = Utc::now();
+    let load_id = new_load_id(started_at);
+    let pipeline = Arc::new(options.pipeline);
+    check_names(&pipeline, &options.resources)?;
+    let settings = options.settings;
+    let vars = render_vars(&pipeline)?;
+    let transport = Arc::new(ReqwestTransport::new(&pipeline.client)?);
+    let _lock = {
+        let (dir, name, command) = (settings.state_dir.clone(), pipeline.name.clone(), options.command.clone());
+        let wait = settings.run.lock_wait;
+        blocking(move || lock_pipeline(&dir, &name, &command, wait)).await?
+    };
+    let (destination, stored) = open(settings, &pipeline, &options.command).await?;
+    let location = destination.location();
+    let copy = readable_copy(settings, &pipeline, &location, &stored);
+    let limits = settings.state_dir.join(format!("{}.limits", pipeline.name));
+    let limiter = Limiter::open(Some(limits), &pipeline.client.rate_limits)?;
+    let http = Http::new(&pipeline.client, transport, limiter, options.stop.clone(), options.permits);
+    let (warehouse, thread) = warehouse::start(Setup {
+        destination,
+        copy,
+        state_dir: settings.state_dir.clone(),
+        pipeline: pipeline.name.clone(),
+        dataset: pipeline.dataset.clone(),
+        load_id: load_id.clone(),
+    })?;
+    let context = Arc::new(Context {
+        client: Arc::new(pipeline.client.clone()),
+        http,
+        warehouse,
+        stop: options.stop.clone(),
+        started_at,
+        full_refresh: options.full_refresh,
+        vars,
+    });
+    let selection = select(&pipeline, &options.resources, &stored);
+    let resources = run_resources(&pipeline, &context, &selection, &stored, &load_id, options.style).await;
+    drop(context);
+    let closed =
+        blocking(move || thread.join().unwrap_or_else(|_| Err(broken("the warehouse's thread panicked")))).await;
+    let (resources, error) = match resources {
+        Ok(resources) => (resources, closed.err()),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    Ok(Report {
+        pipeline: pipeline.name.clone(),
+        load_id,
+        status: overall(&resources, error.as_ref(), &options.stop),
+        started_at,
+        finished_at: Utc::now(),
+        destination: location,
+        dataset: pipeline.dataset.clone(),
+        resources,
+        error: error.map(|e| e.report()),
+    })
+}
+
+fn overall(resources: &[ResourceReport], error: Option<&Error>, stop: &Stop) -> Status {
+    if error.is_some() || resources.iter().any(|r| r.status == Status::Failed) {
+        return Status::Failed;
+    }
+    let cut_short = resources.iter().any(|r| r.status != Status::Completed);
+    if cut_short && stop.requested().is_some() { Status::Interrupted } else { Status::Completed }
+}
+
+/// Sorts by time, and is unique among the runs of one second.
+fn new_load_id(at: DateTime<Utc>) -> String {
+    let time = at.to_rfc3339_opts(SecondsFormat::Millis, true).replace(['-', ':'], "").replace('.', "");
+    format!("{time}_{:06x}", rand::random::<u32>() & 0xff_ffff)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| broken("a background task ended without an answer").source(e))?
+}
+
+fn broken(message: &str) -> Error {
+    Error::new(Kind::Internal, message)
+}
+
+fn check_names(pipeline: &Pipeline, wanted: &[String]) -> Result<()> {
+    for name in wanted {
+        if pipeline.resource(name).is_none() {
+            let names: Vec<&str> = pipeline.resources.iter().map(|r| r.name.as_str()).collect();
+            let error = Error::new(Kind::Config, format!("the pipeline has no resource `{name}`"))
+                .with("resources", names.join(", "));
+            return Err(match crate::plan::suggest::nearest(name, &names) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn render_vars(pipeline: &Pipeline) -> Result<Vec<(String, String)>> {
+    let mut vars = Vec::new();
+    for (name, text) in &pipeline.vars {
+        if let Some(value) = text.template.render(&Scope::default())? {
+            vars.push((name.clone(), value));
+        }
+    }
+    Ok(vars)
+}
+
+async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result<(Box<dyn Destination>, Stored)> {
+    let (target, run, command) = (settings.destination.clone(), settings.run.clone(), command.to_owned());
+    let (name, dataset) = (pipeline.name.clone(), pipeline.dataset.clone());
+    blocking(move || {
+        let mut destination: Box<dyn Destination> = match target {
+            Target::DuckDb { path, storage_version } => Box::new(DuckDb::new(&crate::load::duckdb::Settings {
+                storage_version,
+                memory_limit_bytes: run.memory_limit_bytes,
+                lock_wait: run.lock_wait,
+                ..crate::load::duckdb::Settings::new(path)
+            })?),
+            Target::Parquet { path, compression, row_group_rows, file_rows } => {
+                let compression = match compression {
+                    crate::config::settings::Compression::Zstd => parquet::Compression::Zstd,
+                    crate::config::settings::Compression::Snappy => parquet::Compression::Snappy,
+                    crate::config::settings::Compression::None => parquet::Compression::None,
+                };
+                let options = parquet::Options { compression, row_group_rows, file_rows };
+                Box::new(ParquetFolder::connect(&path, options, &command, run.lock_wait)?)
+            }
+        };
+        let stored = destination.open(&name, &dataset)?;
+        Ok((destination, stored))
+    })
+    .await
+}
+
+/// The readable copy of the state, as the warehouse has it; says what was found in its place.
+fn readable_copy(settings: &Settings, pipeline: &Pipeline, location: &str, stored: &Stored) -> StateCopy {
+    let found = StateCopy::read(&settings.state_dir, &pipeline.name).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the state file could not be read; it is written anew from the warehouse");
+        None
+    });
+    let has_history = stored.last_load_id.is_some();
+    match compare(found.as_ref(), stored) {
+        Finding::Fresh => {}
+        Finding::Missing if !has_history => {}
+        Finding::Missing => tracing::info!("no state file; it is written anew from the warehouse"),
+        Finding::Older => tracing::info!("the state file is older than the warehouse; it is written anew from it"),
+        Finding::Newer => tracing::warn!("the state file is newer than the warehouse; the warehouse counts"),
+        Finding::OtherWarehouse => {
+            tracing::warn!("the state file tells of another warehouse; this one counts, and the file is written anew");
+        }
+    }
+    let copy = StateCopy::of(&pipeline.name, location, stored, Utc::now());
+    if (has_history || found.is_some())
+        && let Err(error) = copy.write(&settings.state_dir)
+    {
+        tracing::warn!(%error, "the readable copy of the state could not be written; the warehouse has it");
+    }
+    copy
+}
+
+/// Which resources run: those that were named, else those that are selected; and parents that they can't do without, because
+/// they are not selected themselves or nothing is known of them yet.
+fn select(pipeline: &Pipeline, wanted: &[String], stored: &Stored) -> Selection {
+    let chosen = |r: &Resource| if wanted.is_empty() { r.selected } else { wanted.contains(&r.name) };
+    let mut running: HashSet<String> =
+        pipeline.resources.iter().filter(|r| chosen(r)).map(|r| r.name.clone()).collect();
+    // Parents stand before their children, so going backwards meets every child before its parent.
+    for resource in pipeline.resources.iter().rev() {
+        if let (true, Some(parent)) = (running.contains(&resource.name), &resource.parent) {
+            let is_known = stored.catalogs.get(&parent.resource).is_some_and(|c| !c.tables.is_empty());
+            if !is_known || wanted.is_empty() {
+                running.insert(parent.resource.clone());
+            }
+        }
+    }
+    Selection { running }
+}
+
+async fn run_resources(
+    pipeline: &Pipeline,
+    context: &Arc<Context>,
+    selection: &Selection,
+    stored: &Stored,
+    load_id: &str,
+    style: Style,
+) -> Result<Vec<ResourceReport>> {
+    let running: Vec<&Resource> = pipeline.resources.iter().filter(|r| selection.running.contains(&r.name)).collect();
+    let trackers: Vec<Arc<Tracker>> = running.iter().map(|r| Arc::new(Tracker::new(&r.name))).collect();
+    let (mut feeds, mut receivers) = connect(&running);
+    // A child may read its parent's committed rows although the parent itself does not run.
+    for resource in &pipeline.resources {
+        let spec = load_spec(pipeline, resource, context, stored, load_id);
+        let reserved = reserved_names(pipeline, resource, stored);
+        context.warehouse.prepare(spec, resource.table.clone(), reserved).await?;
+    }
+    let _display = Display::start(trackers.clone(), style);
+    let mut tasks = Vec::new();
+    for (resource, tracker) in running.iter().zip(trackers) {
+        let cursor = stored_cursor(stored, resource, context.full_refresh)?;
+        let catalog = match (context.full_refresh, stored.catalogs.get(&resource.name)) {
+            (false, Some(catalog)) => catalog.clone(),
+            _ => Catalog::default(),
+        };
+        let parents = resource.parent.as_ref().map(|spec| Parents {
+            fields: fields_of(spec),
+            spec: spec.clone(),
+            live: receivers.remove(&resource.name),
+        });
+        let task = Arc::new(Task {
+            context: context.clone(),
+            credentials: Arc::new(http::resolve(&resource.auth, &context.scope())?),
+            decoders: Decoders::new(decode_spec(resource), catalog),
+            stored: resource.selected || pipeline.resources.iter().all(|r| !r.selected),
+            feeds: feeds.remove(&resource.name).unwrap_or_default(),
+            resource: Arc::new((*resource).clone()),
+            tracker,
+        });
+        tasks.push((resource.name.clone(), tokio::spawn(resource::run(task, cursor, parents))));
+    }
+    let mut reports = Vec::new();
+    for (name, task) in tasks {
+        reports.push(task.await.unwrap_or_else(|e| {
+            let error = broken("a resource's task ended without an answer").source(e);
+            ResourceReport { status: Status::Failed, error: Some(error.report()), ..ResourceReport::new(&name, true) }
+        }));
+    }
+    Ok(reports)
+}
+
+type Feeds = HashMap<String, Vec<Feed>>;
+type Receivers = HashMap<String, Receiver<Vec<super::feed::ParentRow>>>;
+
+/// Connects each running parent with its running children.
+fn connect(running: &[&Resource]) -> (Feeds, Receivers) {
+    let (mut feeds, mut receivers) = (Feeds::new(), Receivers::new());
+    for child in running {
+        let Some(parent) = &child.parent else { continue };
+        if running.iter().any(|r| r.name == parent.resource) {
+            let (sender, receiver) = feed(fields_of(parent));
+            feeds.entry(parent.resource.clone()).or_default().push(sender);
+            receivers.insert(child.name.clone(), receiver);
+        }
+    }
+    (feeds, receivers)
+}
+
+fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored: &Stored, load_id: &str) -> LoadSpec {
+    LoadSpec {
+        load_id: load_id.to_owned(),
+        loaded_at: context.started_at,
+        pipeline: pipeline.name.clone(),
+        dataset: pipeline.dataset.clone(),
+        resource: resource.name.clone(),
+        write: resource.write,
+        keyed: is_keyed(resource.write, !resource.primary_key.is_empty()),
+        catalog: stored.catalogs.get(&resource.name).cloned().unwrap_or_default(),
+        fresh: context.full_refresh,
+    }
+}
+
+/// Tables that belong to other resources.
+fn reserved_names(pipeline: &Pipeline, resource: &Resource, stored: &Stored) -> HashSet<String> {
+    let others = pipeline.resources.iter().filter(|r| r.name != resource.name).map(|r| r.table.clone());
+    let known = stored.catalogs.iter().filter(|(name, _)| **name != resource.name);
+    others.chain(known.flat_map(|(_, c)| c.tables.iter().map(|t| t.name.clone()))).collect()
+}
+
+fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Result<Option<CursorValue>> {
+    if full_refresh || resource.incremental.is_none() {
+        return Ok(None);
+    }
+    let row = stored.cursors.iter().find(|c| c.resource == resource.name && c.partition.is_empty());
+    row.map(|c| CursorValue::from_state(&c.value)).transpose()
+}
+
+fn decode_spec(resource: &Resource) -> DecodeSpec {
+    let included: Vec<&String> = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name)).collect();
+    let key = resource.primary_key.iter().map(|field| match &field.0[..] {
+        [name] if included.contains(&name) => KeyPart::Parent(name.clone()),
+        _ => KeyPart::Field(field.clone()),
+    });
+    let incremental = resource.incremental.as_ref();
+    DecodeSpec {
+        shape: ShapeSpec {
+            key: key.collect(),
+            cursor: incremental.map(|i| i.cursor_paths.clone()).unwrap_or_default(),
+            exclude: resource.exclude.clone(),
+            declared: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.data_type?))).collect(),
+        },
+        id_from_content: resource.write == WriteDisposition::Append,
+        on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
+    }
+}

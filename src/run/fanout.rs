@@ -1,0 +1,337 @@
+//! A child resource: one unit per parent, several at a time.
+//!
+//! Parents come first from this run, as their pages arrive, then from the warehouse, page by page. Only hashes of those
+//! already asked for are kept. Cursors and rows of complete units commit together, when no unit is half-way.
+
+use super::feed::ParentRow;
+use super::report::group_digits;
+use super::resource::{Outcome, checkpoint};
+use super::unit::{Sink, Task, Unit, UnitEnd};
+use crate::error::{Error, Kind, Result};
+use crate::extract::CursorValue;
+use crate::load::{CursorRow, RowId};
+use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, WriteDisposition};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::{Map, Value};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Parents asked for from the warehouse at a time.
+const PARENTS_PAGE: usize = 1000;
+
+/// Time after which complete units are committed although the resource goes on.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Records after which they are.
+const CHECKPOINT_RECORDS: u64 = 500_000;
+
+/// Parents in a row that fail before the rest are given up: it is not about them then.
+const FAILURES_IN_A_ROW_MAX: u64 = 20;
+
+/// Where a child's parents come from.
+pub(super) struct Parents {
+    pub(super) spec: Parent,
+    /// Fields of a parent row's values, in order.
+    pub(super) fields: Vec<FieldPath>,
+    /// Rows of this run; none when the parent is not part of it.
+    pub(super) live: Option<mpsc::Receiver<Vec<ParentRow>>>,
+}
+
+/// The fields that a child needs of its parent: those of its request, and those it keeps.
+pub(super) fn fields_of(spec: &Parent) -> Vec<FieldPath> {
+    let mut fields = spec.fields.clone();
+    for (_, field) in &spec.include {
+        if !fields.contains(field) {
+            fields.push(field.clone());
+        }
+    }
+    fields
+}
+
+/// The state of a fan-out.
+struct Fanout<'a> {
+    task: &'a Arc<Task>,
+    parents: Parents,
+    waiting: VecDeque<ParentRow>,
+    after: Option<RowId>,
+    known_done: bool,
+    asked: HashSet<u64>,
+    /// Cursors of complete units that are not committed yet.
+    cursors: Vec<CursorRow>,
+    counts: Counts,
+    warnings: Vec<String>,
+    first_error: Option<Error>,
+    spoiled: bool,
+    last_commit: Instant,
+    records_committed: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    done: u64,
+    failed: u64,
+    failed_in_a_row: u64,
+    gone: u64,
+    skipped: u64,
+}
+
+/// What became of one parent.
+struct Done {
+    result: Result<UnitEnd>,
+    from_warehouse: bool,
+    spilled: bool,
+}
+
+pub(super) async fn run(task: &Arc<Task>, parents: Parents) -> Outcome {
+    let known_done = parents.spec.scope == ParentScope::Changed;
+    let mut fanout = Fanout {
+        task,
+        parents,
+        waiting: VecDeque::new(),
+        after: None,
+        known_done,
+        asked: HashSet::new(),
+        cursors: Vec::new(),
+        counts: Counts::default(),
+        warnings: Vec::new(),
+        first_error: None,
+        spoiled: false,
+        last_commit: Instant::now(),
+        records_committed: 0,
+    };
+    let result = fanout.drive().await;
+    fanout.outcome(result)
+}
+
+impl Fanout<'_> {
+    async fn drive(&mut self) -> Result<()> {
+        let concurrency = self.task.context.client.concurrency.max(1);
+        let mut running = FuturesUnordered::new();
+        let mut exhausted = false;
+        loop {
+            let commit_due = self.commit_due();
+            if running.is_empty() && (exhausted || self.gives_up()) {
+                return Ok(());
+            }
+            if running.is_empty() && commit_due {
+                self.commit().await?;
+            }
+            let may_start = !exhausted && !self.gives_up() && !commit_due && running.len() < concurrency;
+            tokio::select! {
+                // Ended units first, so that a failure is seen before another one starts.
+                biased;
+                Some(done) = running.next(), if !running.is_empty() => self.settle(done)?,
+                next = self.next(), if may_start => match next? {
+                    Some(parent) => {
+                        if let Some(unit) = self.unit(&parent).await? {
+                            running.push(run_unit(self.task.clone(), unit, parent.from_warehouse));
+                        }
+                    }
+                    None => exhausted = true,
+                },
+            }
+        }
+    }
+
+    /// Whether no further parent is begun.
+    fn gives_up(&self) -> bool {
+        self.spoiled
+            || self.counts.failed_in_a_row >= FAILURES_IN_A_ROW_MAX
+            || self.task.context.stop.requested().is_some()
+            || self.first_error.as_ref().is_some_and(concerns_all)
+    }
+
+    fn commit_due(&self) -> bool {
+        let records = self.task.tracker.records.load(Ordering::Relaxed) - self.records_committed;
+        let due = self.last_commit.elapsed() >= CHECKPOINT_INTERVAL || records >= CHECKPOINT_RECORDS;
+        due && records > 0 && self.task.stored && self.task.resource.write != WriteDisposition::Replace
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        checkpoint(self.task, std::mem::take(&mut self.cursors)).await?;
+        self.last_commit = Instant::now();
+        self.records_committed = self.task.tracker.records.load(Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The next parent. Cancelling it loses nothing.
+    async fn next(&mut self) -> Result<Option<ParentRow>> {
+        loop {
+            if let Some(parent) = self.waiting.pop_front() {
+                return Ok(Some(parent));
+            }
+            if let Some(live) = &mut self.parents.live {
+                match live.recv().await {
+                    Some(rows) => self.waiting.extend(rows),
+                    None => self.parents.live = None,
+                }
+                continue;
+            }
+            if self.known_done {
+                return Ok(None);
+            }
+            let (resource, fields) = (&self.parents.spec.resource, self.parents.fields.clone());
+            let page = self.task.context.warehouse.parents(resource, fields, self.after, PARENTS_PAGE).await?;
+            self.known_done = page.len() < PARENTS_PAGE;
+            self.after = page.last().map(|(id, _)| *id).or(self.after);
+            self.waiting.extend(page.into_iter().map(|(_, values)| ParentRow { values, from_warehouse: true }));
+        }
+    }
+
+    /// The unit of a parent, unless it was asked for before or has to be skipped.
+    async fn unit(&mut self, parent: &ParentRow) -> Result<Option<Unit>> {
+        let spec = &self.parents.spec;
+        let value = |field: &FieldPath| {
+            let at = self.parents.fields.iter().position(|f| f == field);
+            at.and_then(|at| parent.values.get(at)).cloned().unwrap_or_default()
+        };
+        let mut partition = Map::new();
+        for field in &spec.fields {
+            partition.insert(field.to_string(), value(field));
+        }
+        let missing = partition.iter().find(|(_, v)| v.is_null()).map(|(field, _)| field.clone());
+        let partition = Value::Object(partition).to_string();
+        if !self.asked.insert(xxh3_64(partition.as_bytes())) {
+            return Ok(None);
+        }
+        if let Some(field) = missing {
+            return self.without_field(&field, parent).map(|()| None);
+        }
+        let mut scope = self.task.context.scope();
+        scope.parent = spec.fields.iter().map(|f| (f.clone(), value(f))).collect();
+        let parent_columns = spec.include.iter().map(|(column, f)| (column.clone(), value(f))).collect();
+        let cursor = self.stored_cursor(&partition).await?;
+        self.task.tracker.parents.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Unit { scope, parent_columns, partition, cursor }))
+    }
+
+    /// A parent without a field that the request needs.
+    fn without_field(&mut self, field: &str, parent: &ParentRow) -> Result<()> {
+        let spec = &self.parents.spec;
+        match spec.on_missing_field {
+            OnMissingParentField::Skip => {
+                self.counts.skipped += 1;
+                Ok(())
+            }
+            OnMissingParentField::Raise => {
+                let known: Vec<String> = self
+                    .parents
+                    .fields
+                    .iter()
+                    .zip(&parent.values)
+                    .filter(|(_, v)| !v.is_null())
+                    .map(|(f, v)| format!("{f} = {v}"))
+                    .collect();
+                let error = Error::new(Kind::Data, format!("a row of `{}` has no `{field}`", spec.resource))
+                    .with(
+                        "parent row",
+                        if known.is_empty() { "no other field known".to_owned() } else { known.join(", ") },
+                    )
+                    .hint("`on_missing_parent_field = \"skip\"` leaves such rows out, and counts them");
+                self.fail(error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn stored_cursor(&self, partition: &str) -> Result<Option<CursorValue>> {
+        if self.task.resource.incremental.is_none() || self.task.context.full_refresh {
+            return Ok(None);
+        }
+        let stored = self.task.context.warehouse.cursor(&self.task.resource.name, partition).await?;
+        stored.as_deref().map(CursorValue::from_state).transpose()
+    }
+
+    fn settle(&mut self, done: Done) -> Result<()> {
+        match done.result {
+            Ok(end) => {
+                self.counts.done += 1;
+                self.counts.failed_in_a_row = 0;
+                self.cursors.extend(end.cursor);
+                // One word of each kind is enough for a million parents.
+                self.warnings
+                    .extend(end.warnings.into_iter().filter(|w| !self.warnings.contains(w)).collect::<Vec<_>>());
+                Ok(())
+            }
+            Err(error) if done.from_warehouse && is_gone(&error) => {
+                self.counts.gone += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.spoiled |= done.spilled;
+                self.fail(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.counts.failed += 1;
+        self.counts.failed_in_a_row += 1;
+        // An interruption is the reason only if nothing else is.
+        match &self.first_error {
+            Some(first) if first.kind() != Kind::Interrupted => {}
+            _ => self.first_error = Some(error),
+        }
+    }
+
+    fn outcome(mut self, result: Result<()>) -> Outcome {
+        let fatal = result.is_err();
+        let mut error = result.err().or_else(|| self.first_error.take());
+        if error.is_none() && self.task.context.stop.requested().is_some() {
+            error = Some(Error::new(Kind::Interrupted, "the run was asked to end"));
+        }
+        let counts = &self.counts;
+        if counts.failed > 1 {
+            error = error.map(|e| e.with("parents that failed", group_digits(counts.failed)));
+        }
+        for (count, what) in [
+            (counts.gone, "parents are known here and gone from the API (404 or 410); they were passed over"),
+            (counts.skipped, "parents lack a field that the request needs; they were passed over"),
+        ] {
+            if count > 0 {
+                self.warnings.push(format!("{} {what}", group_digits(count)));
+            }
+        }
+        let replaces = self.task.resource.write == WriteDisposition::Replace;
+        Outcome {
+            end: Some(format!("{} parents", group_digits(counts.done))),
+            cursors: self.cursors,
+            cursor_after: None,
+            warnings: self.warnings,
+            spoiled: self.spoiled || fatal || (replaces && error.is_some()),
+            error,
+        }
+    }
+}
+
+async fn run_unit(task: Arc<Task>, unit: Unit, from_warehouse: bool) -> Done {
+    let mut sink = Sink::for_partition(task.resource.write, task.context.warehouse.clone());
+    let mut result = task.walk(&unit, &mut sink).await;
+    if result.is_ok()
+        && let Err(error) = sink.release(&task.resource.name).await
+    {
+        result = Err(error);
+    }
+    let spilled = result.is_err() && sink.has_spilled();
+    Done { result: result.map_err(|e| e.with("parent", &unit.partition)), from_warehouse, spilled }
+}
+
+/// Whether a failure says that the parent is no more.
+fn is_gone(error: &Error) -> bool {
+    error.kind() == Kind::Status
+        && error.context("status").is_some_and(|s| s.starts_with("404") || s.starts_with("410"))
+}
+
+/// Whether a failure would meet every other parent too.
+fn concerns_all(error: &Error) -> bool {
+    match error.kind() {
+        Kind::Status => error.context("status").is_some_and(|s| s.starts_with("401") || s.starts_with("403")),
+        Kind::Config | Kind::Destination | Kind::State | Kind::Locked | Kind::Interrupted | Kind::Internal => true,
+        Kind::Network | Kind::Body | Kind::Paging | Kind::Data => false,
+    }
+}

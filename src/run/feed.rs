@@ -1,0 +1,52 @@
+//! Parent rows on their way to a child resource.
+
+use crate::batch::Chunk;
+use crate::load::values::json_value;
+use crate::plan::model::FieldPath;
+use crate::schema::catalog::Source;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// Pages of parent rows that wait for the child.
+const QUEUE_PAGES: usize = 16;
+
+/// One parent, as far as its child needs it: a value for each of the wanted fields.
+#[derive(Debug, Clone)]
+pub(super) struct ParentRow {
+    pub(super) values: Vec<Value>,
+    /// It is known from the warehouse only, and may be gone from the API.
+    pub(super) from_warehouse: bool,
+}
+
+/// Where a parent's task sends its rows for one child.
+#[derive(Debug)]
+pub(super) struct Feed {
+    fields: Vec<FieldPath>,
+    rows: mpsc::Sender<Vec<ParentRow>>,
+}
+
+/// A feed and its other end.
+pub(super) fn feed(fields: Vec<FieldPath>) -> (Feed, mpsc::Receiver<Vec<ParentRow>>) {
+    let (rows, receiver) = mpsc::channel(QUEUE_PAGES);
+    (Feed { fields, rows }, receiver)
+}
+
+impl Feed {
+    /// Sends the rows of a page. Waits while the child has enough to do.
+    pub(super) async fn send(&self, root: &Chunk) {
+        let columns: Vec<_> = self
+            .fields
+            .iter()
+            .map(|field| root.columns.iter().find(|c| matches!(&c.source, Source::Field(path) if *path == field.0)))
+            .collect();
+        let rows = (0..root.row_count).map(|row| ParentRow {
+            values: columns
+                .iter()
+                .map(|column| column.map_or(Value::Null, |c| json_value(&c.array, row, c.data_type())))
+                .collect(),
+            from_warehouse: false,
+        });
+        // A child that failed no longer listens; its own report says why.
+        let _ = self.rows.send(rows.collect()).await;
+    }
+}

@@ -1,0 +1,18 @@
+//! The engine: what one run does, from the lock to the report.
+//!
+//! Async tasks fetch, one per resource and partition; a pool decodes; one thread owns the warehouse ([`warehouse`]). Bounded
+//! channels between them carry pages, so that a slow stage slows the others and memory stays flat.
+
+pub mod engine;
+mod fanout;
+mod feed;
+pub mod progress;
+pub mod report;
+mod resource;
+pub mod shutdown;
+mod unit;
+pub mod warehouse;
+mod writer;
+
+pub use engine::{RunOptions, execute};
+pub use report::Report;

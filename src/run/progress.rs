@@ -1,0 +1,174 @@
+//! Counters of a running resource, and how people see them: bars on a terminal, a line now and then elsewhere.
+
+use super::report::group_digits;
+use crate::http::Meter;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time between two looks at the counters, on a terminal.
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Time between two lines, elsewhere.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Counters of one resource.
+#[derive(Debug)]
+pub struct Tracker {
+    /// Resource name.
+    pub name: String,
+    /// What HTTP counts.
+    pub meter: Arc<Meter>,
+    /// Pages received.
+    pub pages: AtomicU64,
+    /// Records received.
+    pub records: AtomicU64,
+    /// Parents that were asked for.
+    pub parents: AtomicU64,
+    /// Records without a cursor value.
+    pub cursor_missing: AtomicU64,
+    /// It has begun.
+    pub begun: AtomicBool,
+    /// It has ended.
+    pub ended: AtomicBool,
+    /// It has committed something in this run.
+    pub committed: AtomicBool,
+    discarded: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Tracker {
+    /// Counters at zero.
+    pub fn new(name: &str) -> Self {
+        Tracker {
+            name: name.to_owned(),
+            meter: Arc::new(Meter::default()),
+            pages: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            parents: AtomicU64::new(0),
+            cursor_missing: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            committed: AtomicBool::new(false),
+            discarded: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Counts records that the decoder left out.
+    pub fn discard(&self, rules: &BTreeMap<&'static str, u64>) {
+        let mut discarded = self.discarded.lock().unwrap_or_else(PoisonError::into_inner);
+        for (rule, count) in rules {
+            *discarded.entry(rule).or_default() += count;
+        }
+    }
+
+    /// Records that the decoder left out, by rule.
+    pub fn discarded(&self) -> BTreeMap<String, u64> {
+        let discarded = self.discarded.lock().unwrap_or_else(PoisonError::into_inner);
+        discarded.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect()
+    }
+
+    fn message(&self, elapsed: Duration) -> String {
+        let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let records = load(&self.records);
+        let rate = records as f64 / elapsed.as_secs_f64().max(0.001);
+        let mut text = format!(
+            "{} pages  {} records  {}/s  {}",
+            group_digits(load(&self.pages)),
+            group_digits(records),
+            group_digits(rate as u64),
+            indicatif::HumanBytes(load(&self.meter.bytes)),
+        );
+        let retries = load(&self.meter.retries);
+        if retries > 0 {
+            text.push_str(&format!("  {retries} retries"));
+        }
+        if load(&self.meter.waiting) > 0 {
+            text.push_str("  waiting for the rate limit");
+        }
+        text
+    }
+}
+
+/// Shows the counters until it is dropped.
+pub struct Display {
+    task: tokio::task::JoinHandle<()>,
+    bars: Option<MultiProgress>,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Bars on stderr.
+    Bars,
+    /// Log lines.
+    Lines,
+    /// Nothing.
+    Silent,
+}
+
+impl Display {
+    /// Begins to show. To be called on the runtime.
+    pub fn start(trackers: Vec<Arc<Tracker>>, style: Style) -> Display {
+        match style {
+            Style::Bars => {
+                let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+                Display { task: tokio::spawn(draw_bars(bars.clone(), trackers)), bars: Some(bars) }
+            }
+            Style::Lines => Display { task: tokio::spawn(write_lines(trackers)), bars: None },
+            Style::Silent => Display { task: tokio::spawn(async {}), bars: None },
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Some(bars) = &self.bars {
+            // A terminal that can't be cleared is the terminal's own trouble.
+            let _ = bars.clear();
+        }
+    }
+}
+
+async fn draw_bars(bars: MultiProgress, trackers: Vec<Arc<Tracker>>) {
+    let width = trackers.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    let template = format!("{{spinner}} {{prefix:{width}}}  {{wide_msg}}");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let started = Instant::now();
+    let mut lines: Vec<Option<ProgressBar>> = trackers.iter().map(|_| None).collect();
+    loop {
+        for (tracker, line) in trackers.iter().zip(&mut lines) {
+            if !tracker.begun.load(Ordering::Relaxed) {
+                continue;
+            }
+            let bar = line.get_or_insert_with(|| {
+                let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
+                bar.set_prefix(tracker.name.clone());
+                bar
+            });
+            if bar.is_finished() {
+                continue;
+            }
+            bar.set_message(tracker.message(started.elapsed()));
+            bar.tick();
+            if tracker.ended.load(Ordering::Relaxed) {
+                bar.finish();
+            }
+        }
+        tokio::time::sleep(BAR_INTERVAL).await;
+    }
+}
+
+async fn write_lines(trackers: Vec<Arc<Tracker>>) {
+    let started = Instant::now();
+    loop {
+        tokio::time::sleep(LINE_INTERVAL).await;
+        for tracker in &trackers {
+            if tracker.begun.load(Ordering::Relaxed) && !tracker.ended.load(Ordering::Relaxed) {
+                tracing::info!(resource = %tracker.name, "{}", tracker.message(started.elapsed()));
+            }
+        }
+    }
+}

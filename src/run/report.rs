@@ -1,0 +1,304 @@
+//! What a run did: the JSON report and the summary that people read.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::{Cell, CellAlignment, Table, TableStyle};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// How a run or a resource ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All of it was loaded.
+    Completed,
+    /// Something failed; what was committed stays.
+    Failed,
+    /// A signal ended it; what was committed stays.
+    Interrupted,
+    /// It was not begun, because what it needs failed or the run ended.
+    Skipped,
+}
+
+impl Status {
+    /// The word in reports and in `_pintail_loads`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Completed => "completed",
+            Status::Failed => "failed",
+            Status::Interrupted => "interrupted",
+            Status::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Pipeline name.
+    pub pipeline: String,
+    /// Identifier of the run, in `_pintail_load_id` of its rows.
+    pub load_id: String,
+    /// How it ended.
+    pub status: Status,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// Where rows went: `duckdb:warehouse.duckdb`.
+    pub destination: String,
+    /// DuckDB schema or Parquet folder.
+    pub dataset: String,
+    /// In the order of the plan.
+    pub resources: Vec<ResourceReport>,
+    /// What stopped the run as a whole, if something did.
+    pub error: Option<String>,
+}
+
+/// What became of one resource.
+#[derive(Debug, Clone)]
+pub struct ResourceReport {
+    /// Name.
+    pub name: String,
+    /// How it ended.
+    pub status: Status,
+    /// Whether its rows are stored; a parent that is not selected is fetched for its children only.
+    pub stored: bool,
+    /// Requests sent.
+    pub requests: u64,
+    /// Those that were sent again.
+    pub retries: u64,
+    /// Time spent waiting for rate windows or for the server, milliseconds.
+    pub throttled_ms: u64,
+    /// Pages received.
+    pub pages: u64,
+    /// Records received.
+    pub records: u64,
+    /// Bytes received, decompressed.
+    pub bytes: u64,
+    /// Rows written and committed, by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Records not loaded, by rule.
+    pub discarded: BTreeMap<String, u64>,
+    /// Why paging ended; for children, of how many parents.
+    pub end: Option<String>,
+    /// Parents that it ran for, if it is a child.
+    pub parents: Option<u64>,
+    /// Cursor that requests started from.
+    pub cursor_before: Option<String>,
+    /// Cursor that the next run starts from.
+    pub cursor_after: Option<String>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
+    /// What went wrong, on several lines.
+    pub error: Option<String>,
+}
+
+impl ResourceReport {
+    /// The report of a resource that has not begun.
+    pub fn new(name: &str, stored: bool) -> Self {
+        ResourceReport {
+            name: name.to_owned(),
+            status: Status::Skipped,
+            stored,
+            requests: 0,
+            retries: 0,
+            throttled_ms: 0,
+            pages: 0,
+            records: 0,
+            bytes: 0,
+            rows: BTreeMap::new(),
+            discarded: BTreeMap::new(),
+            end: None,
+            parents: None,
+            cursor_before: None,
+            cursor_after: None,
+            warnings: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut out = Map::new();
+        out.insert("status".into(), json!(self.status.word()));
+        out.insert("stored".into(), json!(self.stored));
+        for (name, count) in [
+            ("requests", self.requests),
+            ("retries", self.retries),
+            ("throttled_ms", self.throttled_ms),
+            ("pages", self.pages),
+            ("records", self.records),
+            ("bytes", self.bytes),
+        ] {
+            out.insert(name.into(), json!(count));
+        }
+        out.insert("rows".into(), json!(self.rows));
+        out.insert("discarded".into(), json!(self.discarded));
+        out.insert("end".into(), json!(self.end));
+        if let Some(parents) = self.parents {
+            out.insert("parents".into(), json!(parents));
+        }
+        out.insert("cursor_before".into(), json!(self.cursor_before));
+        out.insert("cursor_after".into(), json!(self.cursor_after));
+        out.insert("warnings".into(), json!(self.warnings));
+        out.insert("error".into(), json!(self.error));
+        Value::Object(out)
+    }
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl Report {
+    /// The report as one line of JSON. Secrets are replaced.
+    pub fn to_json(&self) -> String {
+        let resources: Map<String, Value> = self.resources.iter().map(|r| (r.name.clone(), r.to_json())).collect();
+        let report = json!({
+            "pipeline": self.pipeline,
+            "load_id": self.load_id,
+            "status": self.status.word(),
+            "started_at": time(self.started_at),
+            "finished_at": time(self.finished_at),
+            "destination": self.destination,
+            "dataset": self.dataset,
+            "error": self.error,
+            "resources": resources,
+        });
+        crate::secret::redact(&report.to_string()).into_owned()
+    }
+
+    /// The summary for people: a table of resources, warnings, errors. Lines end with a line feed. Secrets are replaced.
+    pub fn to_text(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(TableStyle::new());
+        table.set_header(["resource", "records", "rows", "pages", "requests", "end"]);
+        for resource in &self.resources {
+            table.add_row(self.row(resource));
+        }
+        for column in table.column_iter_mut().take(5).skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let seconds = (self.finished_at - self.started_at).num_milliseconds() as f64 / 1000.0;
+        let mut out = format!(
+            "{} {} in {seconds:.1} s, load {}\ninto {}, schema {}\n\n",
+            self.pipeline,
+            self.status.word(),
+            self.load_id,
+            self.destination,
+            self.dataset
+        );
+        for line in table.to_string().lines() {
+            out.push_str(line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()));
+            out.push('\n');
+        }
+        self.push_notes(&mut out);
+        crate::secret::redact(&out).into_owned()
+    }
+
+    fn row(&self, resource: &ResourceReport) -> Vec<Cell> {
+        let end = match (resource.status, &resource.end) {
+            (Status::Completed, Some(end)) => end.clone(),
+            (status, _) => status.word().to_owned(),
+        };
+        let rows: u64 = resource.rows.values().sum();
+        let rows = if resource.stored { group_digits(rows) } else { "not stored".to_owned() };
+        vec![
+            Cell::new(&resource.name),
+            Cell::new(group_digits(resource.records)),
+            Cell::new(rows),
+            Cell::new(group_digits(resource.pages)),
+            Cell::new(group_digits(resource.requests)),
+            Cell::new(end),
+        ]
+    }
+
+    fn push_notes(&self, out: &mut String) {
+        let waited: u64 = self.resources.iter().map(|r| r.throttled_ms).sum();
+        if waited >= 1000 {
+            out.push_str(&format!("\nwaited {:.1} s for rate limits, over all requests\n", waited as f64 / 1000.0));
+        }
+        for resource in &self.resources {
+            for (rule, count) in &resource.discarded {
+                let rule = rule.replace('_', " ");
+                out.push_str(&format!("\n{}: {} records left out: {rule}\n", resource.name, group_digits(*count)));
+            }
+            for warning in &resource.warnings {
+                out.push_str(&format!("\nwarning: {}: {warning}\n", resource.name));
+            }
+        }
+        for resource in &self.resources {
+            if let Some(error) = &resource.error {
+                out.push_str(&format!("\nerror: {}: {error}\n", resource.name));
+            }
+        }
+        if let Some(error) = &self.error {
+            out.push_str(&format!("\nerror: {error}\n"));
+        }
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn group_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(group_digits(n), text);
+        }
+    }
+
+    #[test]
+    fn the_summary_names_what_was_loaded_and_what_went_wrong() {
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let videos = ResourceReport {
+            status: Status::Completed,
+            requests: 101,
+            pages: 101,
+            records: 10_000,
+            rows: BTreeMap::from([("videos".to_owned(), 10_000)]),
+            end: Some("empty page".to_owned()),
+            ..ResourceReport::new("videos", true)
+        };
+        let views = ResourceReport {
+            status: Status::Failed,
+            error: Some("the server answered with an error\n  status: 500".to_owned()),
+            ..ResourceReport::new("views", true)
+        };
+        let report = Report {
+            pipeline: "mindstamp".to_owned(),
+            load_id: "20231114T221320Z-abc".to_owned(),
+            status: Status::Failed,
+            started_at: at,
+            finished_at: at + chrono::TimeDelta::milliseconds(2340),
+            destination: "duckdb:warehouse.duckdb".to_owned(),
+            dataset: "mindstamp".to_owned(),
+            resources: vec![videos, views],
+            error: None,
+        };
+        assert_eq!(
+            report.to_text(),
+            "mindstamp failed in 2.3 s, load 20231114T221320Z-abc\ninto duckdb:warehouse.duckdb, schema mindstamp\n\n\
+             resource   records     rows   pages   requests   end\nvideos      10,000   10,000     101        101   empty page\n\
+             views            0        0       0          0   failed\n\n\
+             error: views: the server answered with an error\n  status: 500\n"
+        );
+        let json: Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(json["resources"]["videos"]["rows"]["videos"], 10_000);
+        assert_eq!(json["status"], "failed");
+    }
+}

@@ -1,0 +1,267 @@
+//! The thread that owns the warehouse, and the handle through which tasks reach it.
+//!
+//! Jobs are carried out in the order in which they were sent. Their channel is bounded: whoever sends rows faster than the
+//! warehouse takes them waits. A failed write is told at the resource's next commit.
+
+use super::writer::{Checkpoint, PageRows, ResourceWriter, Written};
+use crate::error::{Error, Kind, Result};
+use crate::load::{Destination, LoadSpec, ParentPage, ParentQuery, RowId};
+use crate::plan::model::FieldPath;
+use crate::schema::catalog::{Catalog, Source};
+use crate::state::file::StateCopy;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use tokio::sync::{mpsc, oneshot};
+
+/// Pages that wait for the warehouse.
+const QUEUE_PAGES: usize = 8;
+
+type Job = Box<dyn FnOnce(&mut Owner) + Send>;
+
+/// What the thread has.
+struct Owner {
+    destination: Box<dyn Destination>,
+    writers: HashMap<String, ResourceWriter>,
+    /// Writes that failed and have not been told yet.
+    failures: HashMap<String, Error>,
+    copy: StateCopy,
+    state_dir: PathBuf,
+    pipeline: String,
+    dataset: String,
+    load_id: String,
+}
+
+/// The warehouse, for tasks. Clones share the thread.
+#[derive(Clone)]
+pub struct Warehouse {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What the thread is given.
+pub struct Setup {
+    /// The opened destination.
+    pub destination: Box<dyn Destination>,
+    /// The readable copy of its state.
+    pub copy: StateCopy,
+    /// Where that is written.
+    pub state_dir: PathBuf,
+    /// Pipeline name.
+    pub pipeline: String,
+    /// DuckDB schema or Parquet folder.
+    pub dataset: String,
+    /// This run.
+    pub load_id: String,
+}
+
+/// Starts the thread. It ends, and closes the destination, when all handles are gone; join it to learn how that went.
+///
+/// # Errors
+/// No thread could be started.
+pub fn start(setup: Setup) -> Result<(Warehouse, std::thread::JoinHandle<Result<()>>)> {
+    let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE_PAGES);
+    let Setup { destination, copy, state_dir, pipeline, dataset, load_id } = setup;
+    let mut owner = Owner {
+        destination,
+        writers: HashMap::new(),
+        failures: HashMap::new(),
+        copy,
+        state_dir,
+        pipeline,
+        dataset,
+        load_id,
+    };
+    let thread = std::thread::Builder::new().name("warehouse".to_owned()).spawn(move || {
+        while let Some(job) = queue.blocking_recv() {
+            job(&mut owner);
+        }
+        owner.close()
+    });
+    let thread = thread.map_err(|e| Error::new(Kind::Internal, "no thread for the warehouse").source(e))?;
+    Ok((Warehouse { jobs }, thread))
+}
+
+impl Warehouse {
+    /// Readies a resource. To be called once, before anything else of that resource.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub async fn prepare(&self, spec: LoadSpec, table: String, reserved: HashSet<String>) -> Result<()> {
+        self.send(Box::new(move |owner| {
+            owner.writers.insert(spec.resource.clone(), ResourceWriter::new(spec, table, reserved));
+        }))
+        .await
+    }
+
+    /// Sends a page. Waits for room, not for the write.
+    ///
+    /// # Errors
+    /// The thread is gone. What the warehouse itself says is told at the next commit.
+    pub async fn push(&self, resource: &str, page: PageRows) -> Result<()> {
+        let resource = resource.to_owned();
+        self.send(Box::new(move |owner| owner.push(&resource, page))).await
+    }
+
+    /// Makes visible what was pushed, with the checkpoint. Returns what the run has written so far.
+    ///
+    /// # Errors
+    /// A write since the last commit failed, or the commit did; nothing since the last commit is visible then.
+    pub async fn commit(&self, resource: &str, checkpoint: Checkpoint) -> Result<Written> {
+        let resource = resource.to_owned();
+        self.call(move |owner| owner.commit(&resource, checkpoint)).await?
+    }
+
+    /// Forgets what was pushed since the last commit, and writes the checkpoint's record alone.
+    ///
+    /// # Errors
+    /// The warehouse could not.
+    pub async fn record_only(&self, resource: &str, checkpoint: Checkpoint) -> Result<Written> {
+        let resource = resource.to_owned();
+        self.call(move |owner| {
+            owner.abort(&resource)?;
+            let writer = owner.writers.get_mut(&resource).ok_or_else(|| unprepared(&resource))?;
+            writer.record_only(checkpoint, owner.destination.as_mut())
+        })
+        .await?
+    }
+
+    /// Forgets what was pushed since the last commit. Returns what the run has written before.
+    ///
+    /// # Errors
+    /// The warehouse could not roll back.
+    pub async fn abort(&self, resource: &str) -> Result<Written> {
+        let resource = resource.to_owned();
+        self.call(move |owner| owner.abort(&resource)).await?
+    }
+
+    /// The cursor of a partition.
+    ///
+    /// # Errors
+    /// The warehouse could not be read.
+    pub async fn cursor(&self, resource: &str, partition: &str) -> Result<Option<String>> {
+        let (resource, partition) = (resource.to_owned(), partition.to_owned());
+        self.call(move |owner| owner.destination.cursor(&owner.pipeline, &owner.dataset, &resource, &partition)).await?
+    }
+
+    /// Some of a resource's committed rows, for its children: those of earlier loads, after a position. A field without a
+    /// column is null.
+    ///
+    /// # Errors
+    /// The warehouse could not be read.
+    pub async fn parents(
+        &self,
+        resource: &str,
+        fields: Vec<FieldPath>,
+        after: Option<RowId>,
+        limit: usize,
+    ) -> Result<ParentPage> {
+        let resource = resource.to_owned();
+        self.call(move |owner| owner.parents(&resource, &fields, after, limit)).await?
+    }
+
+    async fn send(&self, job: Job) -> Result<()> {
+        self.jobs.send(job).await.map_err(|_| gone())
+    }
+
+    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Owner) -> T + Send + 'static) -> Result<T> {
+        let (answer, result) = oneshot::channel();
+        self.send(Box::new(move |owner| {
+            // Whoever asked may be gone; then nobody wants the answer.
+            let _ = answer.send(work(owner));
+        }))
+        .await?;
+        result.await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::Internal, "the thread that owns the warehouse has ended")
+}
+
+impl Owner {
+    fn push(&mut self, resource: &str, page: PageRows) {
+        // After a failure the load is lost anyway; what still comes of it is not worth writing.
+        if self.failures.contains_key(resource) {
+            return;
+        }
+        let Some(writer) = self.writers.get_mut(resource) else {
+            self.failures.insert(resource.to_owned(), unprepared(resource));
+            return;
+        };
+        if let Err(error) = writer.push(page, self.destination.as_mut()) {
+            self.failures.insert(resource.to_owned(), error);
+        }
+    }
+
+    fn commit(&mut self, resource: &str, checkpoint: Checkpoint) -> Result<Written> {
+        if let Some(failure) = self.failures.remove(resource) {
+            self.abort(resource)?;
+            return Err(failure);
+        }
+        let writer = self.writers.get_mut(resource).ok_or_else(|| unprepared(resource))?;
+        let (written, commit) = match writer.commit(checkpoint, self.destination.as_mut()) {
+            Ok(done) => done,
+            Err(error) => {
+                // The commit's own error says what happened.
+                let _ = self.abort(resource);
+                return Err(error);
+            }
+        };
+        self.copy.record(resource, &self.load_id, &commit);
+        if let Err(error) = self.copy.write(&self.state_dir) {
+            tracing::warn!(%error, "the readable copy of the state could not be written; the warehouse has it");
+        }
+        Ok(written)
+    }
+
+    fn abort(&mut self, resource: &str) -> Result<Written> {
+        self.failures.remove(resource);
+        let writer = self.writers.get_mut(resource).ok_or_else(|| unprepared(resource))?;
+        writer.abort(self.destination.as_mut())?;
+        Ok(writer.written().clone())
+    }
+
+    fn parents(
+        &mut self,
+        resource: &str,
+        fields: &[FieldPath],
+        after: Option<RowId>,
+        limit: usize,
+    ) -> Result<ParentPage> {
+        let writer = self.writers.get(resource).ok_or_else(|| unprepared(resource))?;
+        let Some(root) = writer.catalog().table(&Vec::new()) else { return Ok(Vec::new()) };
+        let columns: Vec<Option<String>> = fields.iter().map(|field| column_of(writer.catalog(), field)).collect();
+        let query = ParentQuery {
+            dataset: self.dataset.clone(),
+            table: root.name.clone(),
+            columns: columns.iter().flatten().cloned().collect(),
+            except_load_id: Some(self.load_id.clone()),
+            after,
+            limit,
+        };
+        let page = self.destination.parents(&query)?;
+        let place = |values: Vec<serde_json::Value>| {
+            let mut values = values.into_iter();
+            let found = columns.iter().map(|c| c.as_ref().and_then(|_| values.next()).unwrap_or_default());
+            found.collect::<Vec<_>>()
+        };
+        Ok(page.into_iter().map(|(id, values)| (id, place(values))).collect())
+    }
+
+    fn close(mut self) -> Result<()> {
+        for writer in self.writers.values_mut() {
+            writer.abort(self.destination.as_mut())?;
+        }
+        self.destination.close()
+    }
+}
+
+fn unprepared(resource: &str) -> Error {
+    Error::new(Kind::Internal, "a resource was not prepared").with("resource", resource)
+}
+
+/// The column of a field in the record table.
+fn column_of(catalog: &Catalog, field: &FieldPath) -> Option<String> {
+    let root = catalog.table(&Vec::new())?;
+    let source = Source::Field(field.0.clone());
+    root.columns.iter().find(|c| c.source == source).map(|c| c.name.clone())
+}

@@ -1,0 +1,337 @@
+//! One resource's rows on their way into the warehouse, on the thread that owns it.
+//!
+//! Pages wait here until there are enough rows for one write, because a warehouse takes rows in bulk. Then they are made to
+//! fit the tables, and written into the resource's open load. Nothing is visible before [`ResourceWriter::commit`].
+
+use crate::batch::Chunk;
+use crate::batch::decode::retain;
+use crate::error::{Error, Kind, Result};
+use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, RowId, TableChange, Ticket};
+use crate::plan::model::WriteDisposition;
+use crate::schema::catalog::Catalog;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Rows of the record table that wait for one write.
+const WRITE_ROWS: usize = 40_000;
+
+/// Memory of rows that wait for one write, bytes.
+const WRITE_BYTES: usize = 24 << 20;
+
+/// A decoded page on its way.
+#[derive(Debug)]
+pub struct PageRows {
+    /// Rows by table, the record table first.
+    pub chunks: Vec<Chunk>,
+    /// For each row of the record table: whether the warehouse may already have it, unchanged. Empty: none.
+    pub suspects: Vec<bool>,
+}
+
+/// What a commit is to make visible beside the rows.
+#[derive(Debug, Default)]
+pub struct Checkpoint {
+    /// Cursors that the rows justify.
+    pub cursors: Vec<CursorRow>,
+    /// Whether the resource's other cursors are forgotten.
+    pub forget_cursors: bool,
+    /// The record, but for what only the writer knows: rows, and rows left out here.
+    pub record: Option<LoadRow>,
+}
+
+/// What was written, over the whole run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Rows left out here, by rule.
+    pub discarded: BTreeMap<&'static str, u64>,
+}
+
+/// The open load of one resource.
+pub(super) struct ResourceWriter {
+    spec: LoadSpec,
+    table: String,
+    reserved: HashSet<String>,
+    ticket: Option<Ticket>,
+    /// The tables with what this load changes.
+    catalog: Catalog,
+    pending: Vec<PageRows>,
+    pending_rows: usize,
+    pending_bytes: usize,
+    changes: Vec<TableChange>,
+    /// What is committed.
+    committed: Written,
+    /// What the open load adds.
+    open: Written,
+    /// For ids that were looked up: how many stored rows have not been met again yet.
+    stored: HashMap<RowId, u64>,
+}
+
+impl ResourceWriter {
+    /// A writer without an open load. `reserved` are tables of other resources.
+    pub(super) fn new(spec: LoadSpec, table: String, reserved: HashSet<String>) -> Self {
+        ResourceWriter {
+            catalog: start_catalog(&spec),
+            spec,
+            table,
+            reserved,
+            ticket: None,
+            pending: Vec::new(),
+            pending_rows: 0,
+            pending_bytes: 0,
+            changes: Vec::new(),
+            committed: Written::default(),
+            open: Written::default(),
+            stored: HashMap::new(),
+        }
+    }
+
+    /// The tables as they are committed.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.spec.catalog
+    }
+
+    /// Takes a page; writes when enough have come together.
+    ///
+    /// # Errors
+    /// The warehouse refused the rows.
+    pub(super) fn push(&mut self, page: PageRows, warehouse: &mut dyn Destination) -> Result<()> {
+        self.pending_rows += page.chunks.first().map_or(0, |c| c.row_count);
+        self.pending_bytes += page.chunks.iter().map(chunk_bytes).sum::<usize>();
+        self.pending.push(page);
+        if self.pending_rows >= WRITE_ROWS || self.pending_bytes >= WRITE_BYTES {
+            self.flush(warehouse)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything visible that was pushed since the last commit, and the checkpoint with it. A replace without rows is
+    /// an empty table; any other load without rows only leaves its record.
+    ///
+    /// # Errors
+    /// The warehouse could not. Nothing of the load is visible then.
+    pub(super) fn commit(
+        &mut self,
+        checkpoint: Checkpoint,
+        warehouse: &mut dyn Destination,
+    ) -> Result<(Written, Commit)> {
+        self.flush(warehouse)?;
+        let ticket = self.begin(warehouse)?;
+        let mut written = self.committed.clone();
+        written.add(&self.open);
+        let mut record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
+        record.rows = written.rows.iter().map(|(t, n)| (t.clone(), *n)).collect();
+        record.discarded.extend(written.discarded.iter().map(|(rule, n)| ((*rule).to_owned(), *n)));
+        let commit = Commit {
+            cursors: checkpoint.cursors,
+            forget_cursors: checkpoint.forget_cursors,
+            record,
+            changes: std::mem::take(&mut self.changes),
+            catalog: self.catalog.clone(),
+        };
+        warehouse.commit(ticket, commit.clone())?;
+        self.ticket = None;
+        self.committed = written.clone();
+        self.open = Written::default();
+        self.spec.catalog = self.catalog.clone();
+        self.spec.fresh = false;
+        Ok((written, commit))
+    }
+
+    /// Forgets what was pushed since the last commit.
+    ///
+    /// # Errors
+    /// The warehouse could not roll back.
+    pub(super) fn abort(&mut self, warehouse: &mut dyn Destination) -> Result<()> {
+        self.pending.clear();
+        (self.pending_rows, self.pending_bytes) = (0, 0);
+        self.changes.clear();
+        self.stored.clear();
+        self.open = Written::default();
+        self.catalog = start_catalog(&self.spec);
+        match self.ticket.take() {
+            Some(ticket) => warehouse.abort(ticket),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the record of a load whose rows are not kept: tables and cursors stay as they are.
+    ///
+    /// # Errors
+    /// The warehouse could not.
+    pub(super) fn record_only(&mut self, checkpoint: Checkpoint, warehouse: &mut dyn Destination) -> Result<Written> {
+        let spec = LoadSpec { write: WriteDisposition::Append, keyed: false, fresh: false, ..self.spec.clone() };
+        let mut record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
+        record.rows = self.committed.rows.iter().map(|(t, n)| (t.clone(), *n)).collect();
+        let ticket = warehouse.begin(spec)?;
+        let catalog = self.spec.catalog.clone();
+        let commit = Commit { cursors: Vec::new(), forget_cursors: false, record, changes: Vec::new(), catalog };
+        warehouse.commit(ticket, commit)?;
+        Ok(self.committed.clone())
+    }
+
+    /// What was committed so far.
+    pub(super) fn written(&self) -> &Written {
+        &self.committed
+    }
+
+    fn begin(&mut self, warehouse: &mut dyn Destination) -> Result<Ticket> {
+        match self.ticket.take() {
+            Some(ticket) => Ok(ticket),
+            None => warehouse.begin(self.spec.clone()),
+        }
+    }
+
+    fn flush(&mut self, warehouse: &mut dyn Destination) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let ticket = self.begin(warehouse)?;
+        let result = self.write(&ticket, warehouse);
+        self.ticket = Some(ticket);
+        result
+    }
+
+    fn write(&mut self, ticket: &Ticket, warehouse: &mut dyn Destination) -> Result<()> {
+        let mut pages = std::mem::take(&mut self.pending);
+        (self.pending_rows, self.pending_bytes) = (0, 0);
+        self.leave_out_stored(&mut pages, ticket, warehouse)?;
+        if self.spec.keyed {
+            self.leave_out_superseded(&mut pages)?;
+        }
+        let chunks: Vec<Chunk> = pages.into_iter().flat_map(|p| p.chunks).filter(|c| c.row_count > 0).collect();
+        let fitted = self.catalog.fit(&self.table, &chunks, &self.reserved)?;
+        drop(chunks);
+        let names: Vec<String> = fitted.iter().map(|f| f.table.name.clone()).collect();
+        let expected: Vec<u64> = fitted.iter().map(|f| f.batches.iter().map(|b| b.num_rows() as u64).sum()).collect();
+        for part in &fitted {
+            let table = &part.table.name;
+            self.changes.extend(part.changes.iter().map(|c| TableChange { table: table.clone(), change: c.clone() }));
+        }
+        let counts = warehouse.write(ticket, fitted)?;
+        for ((name, count), expected) in names.into_iter().zip(counts).zip(expected) {
+            if count != expected {
+                return Err(Error::new(
+                    Kind::Destination,
+                    "the warehouse took another number of rows than it was given",
+                )
+                .with("table", &name)
+                .with("given", expected)
+                .with("taken", count));
+            }
+            *self.open.rows.entry(name).or_default() += count;
+        }
+        Ok(())
+    }
+
+    /// Leaves out rows that an earlier load stored with the same content: those at the cursor's boundary come again.
+    fn leave_out_stored(
+        &mut self,
+        pages: &mut [PageRows],
+        ticket: &Ticket,
+        warehouse: &mut dyn Destination,
+    ) -> Result<()> {
+        let suspects = |page: &PageRows| -> Vec<(usize, RowId)> {
+            let ids = page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default();
+            ids.into_iter().enumerate().filter(|(row, _)| page.suspects.get(*row).copied().unwrap_or(false)).collect()
+        };
+        let unknown: HashSet<RowId> = pages.iter().flat_map(suspects).map(|(_, id)| id).collect();
+        let unknown: Vec<RowId> = unknown.into_iter().filter(|id| !self.stored.contains_key(id)).collect();
+        if !unknown.is_empty() && self.catalog.table(&Vec::new()).is_some() {
+            let counts = warehouse.stored(ticket, &self.table, &unknown)?;
+            self.stored.extend(unknown.iter().map(|id| (*id, counts.get(id).copied().unwrap_or(0))));
+        }
+        for page in pages {
+            let mut drop = HashSet::new();
+            for (row, id) in suspects(page) {
+                if let Some(left) = self.stored.get_mut(&id).filter(|left| **left > 0) {
+                    *left -= 1;
+                    drop.insert(row);
+                }
+            }
+            leave_out(page, &drop, "already_stored", &mut self.open.discarded)?;
+        }
+        Ok(())
+    }
+
+    /// Of records whose key comes again in a later page of the same write, the last counts.
+    fn leave_out_superseded(&mut self, pages: &mut [PageRows]) -> Result<()> {
+        let mut last: HashMap<RowId, usize> = HashMap::new();
+        let mut repeated: HashMap<usize, HashSet<RowId>> = HashMap::new();
+        for (number, page) in pages.iter().enumerate() {
+            for id in page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default() {
+                if let Some(earlier) = last.insert(id, number).filter(|earlier| *earlier != number) {
+                    repeated.entry(earlier).or_default().insert(id);
+                }
+            }
+        }
+        for (number, ids) in repeated {
+            let page = &mut pages[number];
+            let own = page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default();
+            let drop = own.iter().enumerate().filter(|(_, id)| ids.contains(id)).map(|(row, _)| row).collect();
+            leave_out(page, &drop, "repeated_key", &mut self.open.discarded)?;
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    fn add(&mut self, other: &Written) {
+        for (table, rows) in &other.rows {
+            *self.rows.entry(table.clone()).or_default() += rows;
+        }
+        for (rule, rows) in &other.discarded {
+            *self.discarded.entry(rule).or_default() += rows;
+        }
+    }
+}
+
+/// The tables that a load starts from: none, if they are made anew.
+fn start_catalog(spec: &LoadSpec) -> Catalog {
+    if spec.fresh { Catalog::default() } else { spec.catalog.clone() }
+}
+
+/// Drops rows of a page's record table, with their child rows.
+fn leave_out(
+    page: &mut PageRows,
+    rows: &HashSet<usize>,
+    rule: &'static str,
+    discarded: &mut BTreeMap<&'static str, u64>,
+) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    *discarded.entry(rule).or_default() += rows.len() as u64;
+    let root_ids = page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default();
+    let dropped: HashSet<RowId> = rows.iter().filter_map(|row| root_ids.get(*row).copied()).collect();
+    let chunks = std::mem::take(&mut page.chunks);
+    for chunk in chunks {
+        let owners = chunk.lineage.as_ref().map_or_else(|| root_ids.clone(), |l| ids_of(&l.root_ids));
+        let mask: BooleanArray = owners.iter().map(|id| Some(!dropped.contains(id))).collect();
+        page.chunks.push(retain(chunk, &mask)?);
+    }
+    Ok(())
+}
+
+fn ids_of(array: &ArrayRef) -> Vec<RowId> {
+    let ids = array.as_fixed_size_binary();
+    let mut bytes = [0; 16];
+    (0..ids.len())
+        .map(|row| {
+            bytes.copy_from_slice(ids.value(row));
+            RowId::from_be_bytes(bytes)
+        })
+        .collect()
+}
+
+fn chunk_bytes(chunk: &Chunk) -> usize {
+    chunk.row_count * 32 + chunk.columns.iter().map(|c| c.array.get_array_memory_size()).sum::<usize>()
+}
+
+/// Whether a resource's ids identify its records, so that a later row takes the place of an earlier one.
+pub(super) fn is_keyed(write: WriteDisposition, has_key: bool) -> bool {
+    match write {
+        WriteDisposition::Append => false,
+        WriteDisposition::Replace | WriteDisposition::Merge => has_key,
+    }
+}
