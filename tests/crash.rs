@@ -1,0 +1,183 @@
+//! Ended at any moment: `kill -9`, SIGTERM, SIGINT. What was committed stays, and a plain re-run makes up for the rest.
+
+use crate::support::{Api, Server, TestEnv, Warehouse, duck::Dump, duck::assert_same, pipeline};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Kills of a destination; more with the environment variable `PINTAIL_KILLS`.
+const KILL_COUNT: usize = 8;
+
+/// Seed of the moments.
+const SEED: u64 = 20_260_102;
+
+const RESOURCES: &str = "[resource_defaults]\nprimary_key = \"id\"\nwrite_disposition = \"merge\"\n\
+    paginator = { type = \"offset\", limit = 100 }\n\
+    [resources.videos]\nincremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
+    [resources.views]\nincremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
+    [resources.log]\nprimary_key = false\nwrite_disposition = \"append\"\n\
+    incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
+    [resources.plinks]\nprimary_key = false\nwrite_disposition = \"replace\"\n\
+    [resources.interactions]\nparent = \"videos\"\npath = \"videos/{{ parent.id }}/interactions\"\n\
+    include_from_parent = [\"id\"]\nprimary_key = [\"videos_id\", \"id\"]\n";
+
+fn record(id: u64, round: u64) -> Value {
+    json!({
+        "id": id,
+        "title": format!("record {id} of round {round}"),
+        "tags": (0..id % 3).map(|n| format!("t{n} of {round}")).collect::<Vec<_>>(),
+        "updated_at": format!("2026-01-{:02}T03:{:02}:{:02}Z", 2 + round, id / 60 % 60, id % 60),
+    })
+}
+
+/// What the API knows in a round: the second changes some records and adds others.
+fn fill(api: &Api, round: u64) {
+    let changed = |id: u64| if round == 1 && id.is_multiple_of(5) { record(id, 1) } else { record(id, 0) };
+    let grown = |count: u64| if round == 1 { count + 40 } else { count };
+    api.put("/videos", (0..grown(220)).map(changed));
+    api.put("/views", (0..grown(450)).map(changed));
+    api.put("/log", (0..grown(300)).map(|id| record(id, if id < 300 { 0 } else { 1 })));
+    api.put("/plinks", (0..grown(150)).map(changed));
+    for id in 0..grown(220) {
+        api.put(&format!("/videos/{id}/interactions"), (0..id % 7).map(changed));
+    }
+}
+
+/// Serves slowly enough that a run has moments to be killed in.
+fn serve(api: &Api, delay: Duration) -> Server {
+    let served = api.clone();
+    Server::start(move |request| served.reply(request).delayed(delay))
+}
+
+/// Tables, without the ids of appended rows that have no key.
+fn comparable(warehouse: &Warehouse) -> Dump {
+    let mut dump = warehouse.dump("api");
+    for (table, rows) in &mut dump {
+        if table.starts_with("log") || table.starts_with("plinks") {
+            for row in rows.iter_mut() {
+                *row = row.split(' ').filter(|cell| !cell.starts_with("_pintail_")).collect::<Vec<_>>().join(" ");
+            }
+            rows.sort();
+        }
+    }
+    dump
+}
+
+/// A small generator (SplitMix64), so that a failure can be had again.
+struct Moments(u64);
+
+impl Moments {
+    fn next_below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed ^ (mixed >> 27)) % bound.max(1)
+    }
+}
+
+/// An undisturbed run of each round, how long the second took, and its tables.
+fn undisturbed(env: &TestEnv, warehouse: &Warehouse, api: &Api) -> (Duration, Dump) {
+    fill(api, 0);
+    env.load_into(warehouse, &[]).expect_code(0);
+    fill(api, 1);
+    let started = Instant::now();
+    env.load_into(warehouse, &[]).expect_code(0);
+    (started.elapsed(), comparable(warehouse))
+}
+
+fn kill_at_random_moments(destination: usize) {
+    let kills = std::env::var("PINTAIL_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILL_COUNT);
+    let api = Api::new(50);
+    let server = serve(&api, Duration::from_millis(1));
+    let calm = TestEnv::new();
+    calm.pipeline(&pipeline(&server, RESOURCES));
+    let (duration, expected) = undisturbed(&calm, &calm.destinations()[destination], &api);
+
+    let mut moments = Moments(SEED + destination as u64);
+    for number in 0..kills {
+        let env = TestEnv::new();
+        env.pipeline(&pipeline(&server, RESOURCES));
+        let warehouse = &env.destinations()[destination];
+        let flag = warehouse.flag();
+        for round in 0..2 {
+            fill(&api, round);
+            // Twice in a row now and then, so that a recovery is killed too.
+            for _ in 0..1 + moments.next_below(2) {
+                let moment = Duration::from_micros(moments.next_below(duration.as_micros() as u64 * 11 / 10));
+                let running = env.start(&["run", "api", "--destination", &flag]);
+                std::thread::sleep(moment);
+                running.kill();
+            }
+            env.load_into(warehouse, &[]).expect_code(0);
+        }
+        assert_same(&comparable(warehouse), &expected, &format!("after kill {number} (seed {SEED})"));
+    }
+}
+
+#[test]
+fn killed_at_random_moments_duckdb_equals_an_undisturbed_run() {
+    kill_at_random_moments(0);
+}
+
+#[test]
+fn killed_at_random_moments_parquet_equals_an_undisturbed_run() {
+    kill_at_random_moments(1);
+}
+
+#[test]
+fn a_signal_ends_the_run_soon_with_its_code_and_keeps_what_is_committed() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for destination in 0..2 {
+            let api = Api::new(50);
+            fill(&api, 0);
+            // Slow in one resource only: the others are done by then.
+            let served = api.clone();
+            let server = Server::start(move |request| {
+                let slow = request.path == "/views";
+                served.reply(request).delayed(Duration::from_millis(if slow { 150 } else { 0 }))
+            });
+            let env = TestEnv::new();
+            env.pipeline(&pipeline(&server, RESOURCES));
+            let warehouse = &env.destinations()[destination];
+            let running = env.start(&["run", "api", "--output", "json", "--destination", &warehouse.flag()]);
+            wait_until("two pages of views are asked for", || server.requests_for("/views").len() >= 2);
+            running.signal(signal);
+            let started = Instant::now();
+            let outcome = running.wait().expect_code(code);
+            assert!(started.elapsed() < Duration::from_secs(10), "took {:?} to end", started.elapsed());
+            assert_eq!(outcome.report()["status"], "interrupted");
+
+            env.load_into(warehouse, &[]).expect_code(0);
+            let calm = TestEnv::new();
+            calm.pipeline(&pipeline(&server, RESOURCES));
+            let undisturbed = &calm.destinations()[destination];
+            calm.load_into(undisturbed, &[]).expect_code(0);
+            assert_same(&comparable(warehouse), &comparable(undisturbed), "after a signal");
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let api = Api::new(50);
+    fill(&api, 0);
+    let server = serve(&api, Duration::from_secs(20));
+    let env = TestEnv::new();
+    env.pipeline(&pipeline(&server, RESOURCES));
+    let running = env.start(&["run", "api"]);
+    wait_until("a request is under way", || !server.requests().is_empty());
+    running.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(200));
+    // It may have ended by itself already, which is as good.
+    let started = Instant::now();
+    let outcome = running.interrupt_and_wait();
+    assert!(started.elapsed() < Duration::from_secs(10), "{}", outcome.transcript());
+    assert_eq!(outcome.status.code(), Some(130), "{}", outcome.transcript());
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
