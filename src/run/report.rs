@@ -293,8 +293,8 @@ mod tests {
         assert_eq!(
             report.to_text(),
             "mindstamp failed in 2.3 s, load 20231114T221320Z-abc\ninto duckdb:warehouse.duckdb, schema mindstamp\n\n\
-             resource   records     rows   pages   requests   end\nvideos      10,000   10,000     101        101   empty page\n\
-             views            0        0       0          0   failed\n\n\
+             resource  records    rows  pages  requests  end\nvideos     10,000  10,000    101       101  empty page\n\
+             views           0       0      0         0  failed\n\n\
              error: views: the server answered with an error\n  status: 500\n"
         );
         let json: Value = serde_json::from_str(&report.to_json()).unwrap();

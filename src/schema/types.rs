@@ -176,10 +176,9 @@ impl Numbers {
     /// What one whole number of 64 bits shows.
     #[inline]
     pub fn of_i64(value: i64) -> Self {
-        const EXACT: u64 = 1 << 53;
         let magnitude = value.unsigned_abs();
-        // Beyond 2^53 a double still holds what has enough factors of two.
-        let double_exact = magnitude <= EXACT || magnitude.trailing_zeros() >= 11 - magnitude.leading_zeros().min(11);
+        // Beyond 2^53 a double may hold the number and still print as its neighbour; then it would not come back from text.
+        let double_exact = magnitude <= 1 << 53 || Decimal::from_f64(value as f64) == Decimal::parse(value.to_string().as_bytes());
         let int_digits = magnitude.checked_ilog10().map_or(0, |d| d as u8 + 1);
         Numbers { fits_i64: true, fraction: false, double_exact, int_digits, scale: 0 }
     }
@@ -288,21 +287,24 @@ impl Observed {
         }
     }
 
-    /// How this column's dates and times are written as text: as they came if all came in one form, otherwise canonical.
-    /// A column of dates and local times is canonical too, because its TIMESTAMP cannot tell them apart.
+    /// How this column's dates and times are written as text: as they came, or all canonical if they came in several forms.
     pub fn text_form(&self) -> TextForm {
         let form = |u: Uniform<Form>| match u {
-            Uniform::All(form) => Some(form),
-            Uniform::None | Uniform::Mixed => None,
+            Uniform::All(form) if !self.has_several_forms() => Some(form),
+            _ => None,
         };
-        TextForm { local: form(self.local).filter(|_| !self.date), zoned: form(self.zoned) }
+        TextForm { local: form(self.local), zoned: form(self.zoned) }
     }
 
-    /// Whether text in this column has to have its dates and times made canonical: they came in several forms.
+    /// Whether dates and times came in several forms. Dates beside local times are several too, because a TIMESTAMP cannot
+    /// tell them apart.
+    fn has_several_forms(&self) -> bool {
+        self.local == Uniform::Mixed || self.zoned == Uniform::Mixed || (self.date && self.local != Uniform::None)
+    }
+
+    /// Whether text in this column has to have its dates and times made canonical.
     pub fn needs_canonical_text(&self) -> bool {
-        let several =
-            self.local == Uniform::Mixed || self.zoned == Uniform::Mixed || (self.date && self.local != Uniform::None);
-        several && self.column_type() == ColumnType::Varchar
+        self.has_several_forms() && self.column_type() == ColumnType::Varchar
     }
 }
 
