@@ -139,7 +139,13 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         return schema::run(args, &mut io::stdout().lock());
     }
     let settings = cli.global.settings()?;
-    crate::log::start(settings.log.level, settings.log.format);
+    // Lines would run through the bars, and through the demo's tale; what a person must see is told at the end.
+    let level = match &cli.command {
+        Command::Demo(_) => settings.log.level.min(LogLevel::Warn),
+        Command::Run(_) if run::shows_bars(&settings) => settings.log.level.min(LogLevel::Error),
+        _ => settings.log.level,
+    };
+    crate::log::start(level, settings.log.format);
     match cli.command {
         Command::Run(args) => run::run(&args, &settings),
         Command::Check(args) => check::run(&args, &settings, &mut io::stdout().lock(), &mut io::stderr().lock()),

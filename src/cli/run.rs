@@ -2,7 +2,7 @@
 
 use super::check::parse_var;
 use super::demo::{LoadOutcome, LoadRequest, ResourceOutcome};
-use crate::config::settings::LogLevel;
+use crate::config::settings::{LogFormat, LogLevel};
 use crate::config::{self, Env, Loaded, Secrets, Settings, Target, find_pipeline};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
@@ -64,7 +64,7 @@ enum Output {
 pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
     refuse_later_options(args)?;
     let pipelines = load_all(args, settings)?;
-    let style = style(settings);
+    let style = if shows_bars(settings) { Style::Bars } else { Style::Lines };
     runtime()?.block_on(async {
         let stop = Stop::default();
         listen(stop.clone())?;
@@ -149,13 +149,10 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|e| Error::new(Kind::Internal, "the runtime could not be started").source(e))
 }
 
-/// Bars where a person looks on and no log lines would run through them.
-fn style(settings: &Settings) -> Style {
-    let talkative = settings.log.level > LogLevel::Info;
-    match io::stderr().is_terminal() && std::env::var("TERM").is_ok_and(|t| t != "dumb") {
-        true if !talkative => Style::Bars,
-        _ => Style::Lines,
-    }
+/// Whether a person looks on, and has not asked for more than bars.
+pub(super) fn shows_bars(settings: &Settings) -> bool {
+    let is_terminal = io::stderr().is_terminal() && std::env::var("TERM").is_ok_and(|t| t != "dumb");
+    is_terminal && settings.log.level <= LogLevel::Info && settings.log.format == LogFormat::Text
 }
 
 fn show(report: &Report, output: Output) -> Result<()> {
@@ -163,6 +160,10 @@ fn show(report: &Report, output: Output) -> Result<()> {
         Output::Text => report.to_text(),
         Output::Json => format!("{}\n", report.to_json()),
     };
+    for problem in report.problems() {
+        // Nowhere is left to say that stderr is gone.
+        let _ = writeln!(io::stderr(), "{}\n", problem.trim_end());
+    }
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever read our output has enough of it.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
@@ -219,7 +220,7 @@ pub fn demo_load(request: &LoadRequest<'_>) -> Result<LoadOutcome> {
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     if report.status != Status::Completed {
-        return Err(Error::new(Kind::Data, "the load did not complete").with("report", report.to_text()));
+        return Err(Error::new(Kind::Data, "the load did not complete").with("report", report.problems().join("\n")));
     }
     Ok(LoadOutcome {
         resources: report

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 /// A text that holds a `${…}` may stand for any value that is read from text.
 const SUBSTITUTION: &str = r"\$\{";
 
+/// What both schemas are written in.
+pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
 /// The schema of pipeline files.
 pub fn pipeline() -> Value {
     document("Pintail pipeline", "One API: what all requests share, and the resources to load", &keys::PIPELINE)
@@ -20,7 +23,7 @@ pub fn config() -> Value {
 fn document(title: &str, description: &str, spec: &Table) -> Value {
     let mut schema = table(spec);
     let mut head = Map::new();
-    head.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+    head.insert("$schema".into(), json!(DIALECT));
     head.insert("title".into(), json!(title));
     head.insert("description".into(), json!(description));
     head.append(&mut schema);

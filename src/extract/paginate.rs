@@ -214,7 +214,7 @@ impl Paging {
         match &next {
             Next::Page(_) if self.limits.max_pages.is_some_and(|max| self.progress.page_count >= max) => {
                 Err(Error::new(Kind::Paging, "`max_pages` is reached while there is more")
-                    .with("pages", self.progress.page_count)
+                    .with("max_pages", self.progress.page_count)
                     .hint(
                         "raise `max_pages`, or ask for less; `maximum_offset` and `maximum_page` end a list on purpose",
                     ))

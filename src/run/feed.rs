@@ -31,13 +31,23 @@ pub(super) fn feed(fields: Vec<FieldPath>) -> (Feed, mpsc::Receiver<Vec<ParentRo
     (Feed { fields, rows }, receiver)
 }
 
+/// Whether a column holds a field as a child names it: a field of the API, or a column that the parent has from its own
+/// parent.
+pub(super) fn is_of(source: &Source, field: &FieldPath) -> bool {
+    match source {
+        Source::Field(path) => *path == field.0,
+        Source::Parent(name) => field.0 == std::slice::from_ref(name),
+        Source::Value => false,
+    }
+}
+
 impl Feed {
     /// Sends the rows of a page. Waits while the child has enough to do.
     pub(super) async fn send(&self, root: &Chunk) {
         let columns: Vec<_> = self
             .fields
             .iter()
-            .map(|field| root.columns.iter().find(|c| matches!(&c.source, Source::Field(path) if *path == field.0)))
+            .map(|field| root.columns.iter().find(|c| is_of(&c.source, field)))
             .collect();
         let rows = (0..root.row_count).map(|row| ParentRow {
             values: columns

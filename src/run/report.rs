@@ -168,7 +168,15 @@ impl Report {
         crate::secret::redact(&report.to_string()).into_owned()
     }
 
-    /// The summary for people: a table of resources, warnings, errors. Lines end with a line feed. Secrets are replaced.
+    /// What went wrong and what a person should look at, for stderr: a paragraph each. Secrets are replaced.
+    pub fn problems(&self) -> Vec<String> {
+        let warnings = self.resources.iter().flat_map(|r| r.warnings.iter().map(|w| format!("warning: {}: {w}", r.name)));
+        let errors = self.resources.iter().filter_map(|r| Some(format!("error: {}: {}", r.name, r.error.as_ref()?)));
+        let whole = self.error.iter().map(|e| format!("error: {e}"));
+        warnings.chain(errors).chain(whole).map(|text| crate::secret::redact(&text).into_owned()).collect()
+    }
+
+    /// The summary for people, without the problems. Lines end with a line feed. Secrets are replaced.
     pub fn to_text(&self) -> String {
         let mut table = Table::new();
         table.load_style(TableStyle::new());
@@ -223,17 +231,6 @@ impl Report {
                 let rule = rule.replace('_', " ");
                 out.push_str(&format!("\n{}: {} records left out: {rule}\n", resource.name, group_digits(*count)));
             }
-            for warning in &resource.warnings {
-                out.push_str(&format!("\nwarning: {}: {warning}\n", resource.name));
-            }
-        }
-        for resource in &self.resources {
-            if let Some(error) = &resource.error {
-                out.push_str(&format!("\nerror: {}: {error}\n", resource.name));
-            }
-        }
-        if let Some(error) = &self.error {
-            out.push_str(&format!("\nerror: {error}\n"));
         }
     }
 }
@@ -294,9 +291,9 @@ mod tests {
             report.to_text(),
             "mindstamp failed in 2.3 s, load 20231114T221320Z-abc\ninto duckdb:warehouse.duckdb, schema mindstamp\n\n\
              resource  records    rows  pages  requests  end\nvideos     10,000  10,000    101       101  empty page\n\
-             views           0       0      0         0  failed\n\n\
-             error: views: the server answered with an error\n  status: 500\n"
+             views           0       0      0         0  failed\n"
         );
+        assert_eq!(report.problems(), ["error: views: the server answered with an error\n  status: 500"]);
         let json: Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(json["resources"]["videos"]["rows"]["videos"], 10_000);
         assert_eq!(json["status"], "failed");

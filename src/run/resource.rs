@@ -53,13 +53,22 @@ async fn run_root(task: &Arc<Task>, cursor: Option<CursorValue>) -> Outcome {
             warnings: end.warnings,
             ..Outcome::default()
         },
-        // Merged rows may come again without harm, so those that arrived are kept; the cursor stays.
         Err(error) => Outcome {
             cursor_after: unit.cursor.as_ref().map(ToString::to_string),
-            spoiled: task.resource.write != WriteDisposition::Merge,
+            spoiled: !keeps_partial(task, &error),
             error: Some(error),
             ..Outcome::default()
         },
+    }
+}
+
+/// Whether the rows of a walk that did not reach its end are kept; the cursor stays in any case. Merged rows may come again
+/// without harm. Appended ones would come twice, unless `max_pages`, a limit of the file's own, ends each run alike.
+fn keeps_partial(task: &Task, error: &Error) -> bool {
+    match task.resource.write {
+        WriteDisposition::Merge => true,
+        WriteDisposition::Append => task.resource.incremental.is_none() && error.context("max_pages").is_some(),
+        WriteDisposition::Replace => false,
     }
 }
 

@@ -3,11 +3,12 @@
 //! Jobs are carried out in the order in which they were sent. Their channel is bounded: whoever sends rows faster than the
 //! warehouse takes them waits. A failed write is told at the resource's next commit.
 
+use super::feed::is_of;
 use super::writer::{Checkpoint, PageRows, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
 use crate::load::{Destination, LoadSpec, ParentPage, ParentQuery, RowId};
 use crate::plan::model::FieldPath;
-use crate::schema::catalog::{Catalog, Source};
+use crate::schema::catalog::Catalog;
 use crate::state::file::StateCopy;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -262,6 +263,5 @@ fn unprepared(resource: &str) -> Error {
 /// The column of a field in the record table.
 fn column_of(catalog: &Catalog, field: &FieldPath) -> Option<String> {
     let root = catalog.table(&Vec::new())?;
-    let source = Source::Field(field.0.clone());
-    root.columns.iter().find(|c| c.source == source).map(|c| c.name.clone())
+    root.columns.iter().find(|c| is_of(&c.source, field)).map(|c| c.name.clone())
 }
