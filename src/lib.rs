@@ -6,6 +6,8 @@
 
 #![warn(missing_docs, unreachable_pub, clippy::explicit_iter_loop)]
 #![deny(rustdoc::broken_intra_doc_links)]
+// The documentation is for readers of the code, and built with private items.
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod batch;
 pub mod cli;

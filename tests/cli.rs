@@ -189,15 +189,3 @@ fn var_overrides_the_files_variable() {
     let teams: Vec<_> = server.requests().iter().map(|r| r.param("team").unwrap_or_default().to_owned()).collect();
     assert_eq!(teams, ["growth", "ducks & geese"]);
 }
-
-#[test]
-fn the_readmes_pipelines_are_valid() {
-    let readme = include_str!("../README.md");
-    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(!blocks.is_empty(), "no TOML in the README");
-    for block in blocks {
-        let env = TestEnv::new();
-        env.pipeline(block);
-        env.run(&["check", "api"]).expect_code(0);
-    }
-}

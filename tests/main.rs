@@ -10,6 +10,7 @@ mod config_errors;
 mod crash;
 mod demo;
 mod destinations;
+mod documents;
 mod faults;
 mod incremental;
 mod lock;

@@ -13,7 +13,7 @@ pub struct Args {
     #[arg(required = true, value_name = "PIPELINE")]
     pub pipelines: Vec<String>,
 
-    /// Override a variable of [vars]
+    /// Override a variable of `[vars]`
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
     pub vars: Vec<(String, String)>,
 

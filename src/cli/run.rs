@@ -29,7 +29,7 @@ pub struct RunArgs {
     /// Forget the cursors and make the tables anew
     #[arg(long)]
     full_refresh: bool,
-    /// Override a variable of [vars]
+    /// Override a variable of `[vars]`
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
     vars: Vec<(String, String)>,
     /// What to print: a summary, or one JSON report per line

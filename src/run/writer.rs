@@ -13,10 +13,10 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Rows of the record table that wait for one write.
-const WRITE_ROWS: usize = 40_000;
+const WRITE_ROWS: usize = 20_000;
 
 /// Memory of rows that wait for one write, bytes.
-const WRITE_BYTES: usize = 24 << 20;
+const WRITE_BYTES: usize = 16 << 20;
 
 /// A decoded page on its way.
 #[derive(Debug)]

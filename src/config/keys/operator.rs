@@ -9,7 +9,7 @@ const DUCKDB: Table = Table {
         Key::new(
             "storage_version",
             TEXT,
-            "Oldest DuckDB release that can open the file; DuckDB's default if not given",
+            "Oldest DuckDB release that can open a new file, or `latest`; v1.0.0 if not given",
         ),
     ],
     later: &["publish"],
