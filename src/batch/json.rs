@@ -206,11 +206,12 @@ impl<'a> Scanner<'a> {
         let unit = self.hex4(self.pos + 2).ok_or_else(|| self.fault("`\\u` needs four hexadecimal digits"))?;
         self.pos += 6;
         let mut c = char::from_u32(unit);
-        if (0xD800..0xDC00).contains(&unit) && self.bytes[self.pos..].starts_with(b"\\u") {
-            if let Some(low) = self.hex4(self.pos + 2).filter(|low| (0xDC00..0xE000).contains(low)) {
-                c = char::from_u32(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00));
-                self.pos += 6;
-            }
+        if (0xD800..0xDC00).contains(&unit)
+            && self.bytes[self.pos..].starts_with(b"\\u")
+            && let Some(low) = self.hex4(self.pos + 2).filter(|low| (0xDC00..0xE000).contains(low))
+        {
+            c = char::from_u32(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00));
+            self.pos += 6;
         }
         let mut buffer = [0; 4];
         out.extend_from_slice(c.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut buffer).as_bytes());

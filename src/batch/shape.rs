@@ -229,11 +229,11 @@ impl Shape {
     /// The field of a key; `hint` is where it is expected among the object's keys, and is moved behind it.
     #[inline]
     pub(super) fn field(&mut self, object: ObjectId, key: &[u8], hint: &mut usize) -> FieldId {
-        if let Some((name, field)) = self.objects[object].keys.get(*hint) {
-            if **name == *key {
-                *hint += 1;
-                return *field;
-            }
+        if let Some((name, field)) = self.objects[object].keys.get(*hint)
+            && **name == *key
+        {
+            *hint += 1;
+            return *field;
         }
         self.field_elsewhere(object, key, hint)
     }

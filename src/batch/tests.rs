@@ -319,8 +319,11 @@ fn record() -> impl Strategy<Value = String> {
     })
 }
 
+/// Columns with their types, by table.
+type Columns = BTreeMap<String, BTreeMap<String, String>>;
+
 /// Rows of all tables with their ids, sorted, and the columns by name: what must not depend on order.
-fn order_free(pages: &[String]) -> (BTreeMap<String, BTreeMap<String, String>>, BTreeMap<String, Vec<Vec<String>>>) {
+fn order_free(pages: &[String]) -> (Columns, BTreeMap<String, Vec<Vec<String>>>) {
     let w = load(keyed("id"), pages).unwrap();
     let columns = w
         .catalog

@@ -33,7 +33,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<Exit> {
     let schema: Value = match args.document {
         Document::Pipeline => json_schema::pipeline(),
         Document::Config => json_schema::config(),
-        Document::All => json!({ "$schema": json_schema::DIALECT, "pipeline": json_schema::pipeline(), "config": json_schema::config() }),
+        Document::All => {
+            json!({ "$schema": json_schema::DIALECT, "pipeline": json_schema::pipeline(), "config": json_schema::config() })
+        }
     };
     // The pretty form of the value's Display: two spaces, keys in our order.
     writeln!(out, "{schema:#}").map_err(|e| Error::new(Kind::Internal, "the output can't be written").source(e))?;

@@ -64,6 +64,8 @@ pub(super) struct Context {
 struct Selection {
     /// Those that run.
     running: HashSet<String>,
+    /// Those whose rows are stored: a parent that nobody selected is fetched for its children only.
+    stored: HashSet<String>,
 }
 
 /// Runs a pipeline.
@@ -246,7 +248,9 @@ fn select(pipeline: &Pipeline, wanted: &[String], stored: &Stored) -> Selection 
             }
         }
     }
-    Selection { running }
+    let is_stored = |r: &&Resource| running.contains(&r.name) && (r.selected || wanted.contains(&r.name));
+    let stored = pipeline.resources.iter().filter(is_stored).map(|r| r.name.clone()).collect();
+    Selection { running, stored }
 }
 
 async fn run_resources(
@@ -283,7 +287,7 @@ async fn run_resources(
             context: context.clone(),
             credentials: Arc::new(http::resolve(&resource.auth, &context.scope())?),
             decoders: Decoders::new(decode_spec(resource), catalog),
-            stored: resource.selected || pipeline.resources.iter().all(|r| !r.selected),
+            stored: selection.stored.contains(&resource.name),
             feeds: feeds.remove(&resource.name).unwrap_or_default(),
             resource: Arc::new((*resource).clone()),
             tracker,

@@ -44,11 +44,8 @@ pub(super) fn is_of(source: &Source, field: &FieldPath) -> bool {
 impl Feed {
     /// Sends the rows of a page. Waits while the child has enough to do.
     pub(super) async fn send(&self, root: &Chunk) {
-        let columns: Vec<_> = self
-            .fields
-            .iter()
-            .map(|field| root.columns.iter().find(|c| is_of(&c.source, field)))
-            .collect();
+        let columns: Vec<_> =
+            self.fields.iter().map(|field| root.columns.iter().find(|c| is_of(&c.source, field))).collect();
         let rows = (0..root.row_count).map(|row| ParentRow {
             values: columns
                 .iter()

@@ -170,7 +170,8 @@ impl Report {
 
     /// What went wrong and what a person should look at, for stderr: a paragraph each. Secrets are replaced.
     pub fn problems(&self) -> Vec<String> {
-        let warnings = self.resources.iter().flat_map(|r| r.warnings.iter().map(|w| format!("warning: {}: {w}", r.name)));
+        let warnings =
+            self.resources.iter().flat_map(|r| r.warnings.iter().map(|w| format!("warning: {}: {w}", r.name)));
         let errors = self.resources.iter().filter_map(|r| Some(format!("error: {}: {}", r.name, r.error.as_ref()?)));
         let whole = self.error.iter().map(|e| format!("error: {e}"));
         warnings.chain(errors).chain(whole).map(|text| crate::secret::redact(&text).into_owned()).collect()
@@ -240,7 +241,7 @@ pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

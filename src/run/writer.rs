@@ -63,6 +63,8 @@ pub(super) struct ResourceWriter {
     committed: Written,
     /// What the open load adds.
     open: Written,
+    /// Rows of the record table that the open load was given.
+    given: u64,
     /// For ids that were looked up: how many stored rows have not been met again yet.
     stored: HashMap<RowId, u64>,
 }
@@ -82,6 +84,7 @@ impl ResourceWriter {
             changes: Vec::new(),
             committed: Written::default(),
             open: Written::default(),
+            given: 0,
             stored: HashMap::new(),
         }
     }
@@ -96,7 +99,9 @@ impl ResourceWriter {
     /// # Errors
     /// The warehouse refused the rows.
     pub(super) fn push(&mut self, page: PageRows, warehouse: &mut dyn Destination) -> Result<()> {
-        self.pending_rows += page.chunks.first().map_or(0, |c| c.row_count);
+        let rows = page.chunks.first().map_or(0, |c| c.row_count);
+        self.given += rows as u64;
+        self.pending_rows += rows;
         self.pending_bytes += page.chunks.iter().map(chunk_bytes).sum::<usize>();
         self.pending.push(page);
         if self.pending_rows >= WRITE_ROWS || self.pending_bytes >= WRITE_BYTES {
@@ -116,6 +121,7 @@ impl ResourceWriter {
         warehouse: &mut dyn Destination,
     ) -> Result<(Written, Commit)> {
         self.flush(warehouse)?;
+        self.check_nothing_vanished()?;
         let ticket = self.begin(warehouse)?;
         let mut written = self.committed.clone();
         written.add(&self.open);
@@ -133,6 +139,7 @@ impl ResourceWriter {
         self.ticket = None;
         self.committed = written.clone();
         self.open = Written::default();
+        self.given = 0;
         self.spec.catalog = self.catalog.clone();
         self.spec.fresh = false;
         Ok((written, commit))
@@ -148,6 +155,7 @@ impl ResourceWriter {
         self.changes.clear();
         self.stored.clear();
         self.open = Written::default();
+        self.given = 0;
         self.catalog = start_catalog(&self.spec);
         match self.ticket.take() {
             Some(ticket) => warehouse.abort(ticket),
@@ -173,6 +181,19 @@ impl ResourceWriter {
     /// What was committed so far.
     pub(super) fn written(&self) -> &Written {
         &self.committed
+    }
+
+    /// What was given was written or left out by a rule: the books must balance before they are closed.
+    fn check_nothing_vanished(&self) -> Result<()> {
+        let written = self.open.rows.get(&self.table).copied().unwrap_or(0);
+        let left_out: u64 = self.open.discarded.values().sum();
+        if written + left_out == self.given {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Internal, "rows would vanish: the load is not committed")
+            .with("given", self.given)
+            .with("written", written)
+            .with("left out by rule", left_out))
     }
 
     fn begin(&mut self, warehouse: &mut dyn Destination) -> Result<Ticket> {

@@ -178,7 +178,8 @@ impl Numbers {
     pub fn of_i64(value: i64) -> Self {
         let magnitude = value.unsigned_abs();
         // Beyond 2^53 a double may hold the number and still print as its neighbour; then it would not come back from text.
-        let double_exact = magnitude <= 1 << 53 || Decimal::from_f64(value as f64) == Decimal::parse(value.to_string().as_bytes());
+        let double_exact =
+            magnitude <= 1 << 53 || Decimal::from_f64(value as f64) == Decimal::parse(value.to_string().as_bytes());
         let int_digits = magnitude.checked_ilog10().map_or(0, |d| d as u8 + 1);
         Numbers { fits_i64: true, fraction: false, double_exact, int_digits, scale: 0 }
     }
