@@ -137,6 +137,44 @@ fn all_known_parents_are_asked_again_and_changed_ones_alone_on_demand() {
 }
 
 #[test]
+fn changed_parents_whose_children_failed_are_asked_for_again() {
+    for number in 0..2 {
+        let (api, server) = {
+            let api = Api::new(100);
+            api.put("/videos", (0..3).map(video));
+            let served = api.clone();
+            (api, Server::start(move |request| served.reply(request)))
+        };
+        for id in [0, 1] {
+            api.put(&format!("/videos/{id}/interactions"), [json!({ "id": 1, "kind": "question" })]);
+        }
+        let env = TestEnv::new();
+        let warehouse = &env.destinations()[number];
+        env.pipeline(&pipeline(
+            &server,
+            &format!(
+                "{PARENT}incremental = {{ cursor_path = \"updated_at\", start_param = \"since\" }}\n\
+                 {CHILD}parents = \"changed\"\n"
+            ),
+        ));
+        // The third video's list is not there yet. The videos' cursor moves all the same.
+        env.load_into(warehouse, &[]).expect_code(1);
+        api.put("/videos/2/interactions", [json!({ "id": 1, "kind": "question" })]);
+        api.push("/videos", video(9));
+        api.put("/videos/9/interactions", [json!({ "id": 1, "kind": "question" })]);
+        env.load_into(warehouse, &[]).expect_code(0);
+        let found = warehouse.query("SELECT videos_id FROM api.interactions ORDER BY videos_id");
+        assert_eq!(found, ["0", "1", "2", "9"].map(|id| vec![id.to_owned()]));
+        // All came through: from now on it is the changed ones alone again.
+        server.forget();
+        env.load_into(warehouse, &[]).expect_code(0);
+        let requests = server.requests();
+        let mut asked = requests.iter().filter(|r| r.path.ends_with("/interactions"));
+        assert!(asked.all(|r| r.path == "/videos/9/interactions"));
+    }
+}
+
+#[test]
 fn a_child_alone_runs_for_the_parents_of_the_warehouse() {
     let (_api, server) = filled();
     let env = TestEnv::new();

@@ -4,7 +4,7 @@ use crate::config::json_schema;
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// Arguments of `schema`.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,8 +38,13 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<Exit> {
         }
     };
     // The pretty form of the value's Display: two spaces, keys in our order.
-    writeln!(out, "{schema:#}").map_err(|e| Error::new(Kind::Internal, "the output can't be written").source(e))?;
-    Ok(Exit::Done)
+    match writeln!(out, "{schema:#}") {
+        // Whoever reads has enough of it.
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::State, "the output can't be written").source(e))
+        }
+        _ => Ok(Exit::Done),
+    }
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ error: unknown key `base_ulr`
 
 #[test]
 fn typical_mistakes_have_their_place_and_advice() {
-    let cases: [(String, &[&str]); 27] = [
+    let cases: [(String, &[&str]); 30] = [
         (with("primary_key", "primary_keys"), &["8:1 unknown key `primary_keys` | did you mean `primary_key`?"]),
         (with("\"id\"", "7"), &["8:15 `primary_key` must be text or a list, not a number"]),
         (with("${TOKEN}", "${TOKNE}"), &["6:36 the environment variable `TOKNE` is not set | did you mean `TOKEN`?"]),
@@ -175,6 +175,20 @@ fn typical_mistakes_have_their_place_and_advice() {
             &[
                 "4:21 `x` can't merge without a `primary_key` | name the fields that identify a record, or use \"append\"",
             ],
+        ),
+        (
+            resource("primary_key = []"),
+            &[
+                "4:15 `primary_key` names no field | name the fields that identify a record, or write `primary_key = false`",
+            ],
+        ),
+        (
+            resource("paginator = { type = 'offset', offset_param = false }"),
+            &["4:32 nothing sends the offset | name the parameter, or use `{{ page.offset }}` in the request"],
+        ),
+        (
+            resource("paginator = { type = 'page_number', page_param = false }"),
+            &["4:37 nothing sends the page's number | name the parameter, or use `{{ page.number }}` in the request"],
         ),
         (
             resource("write_disposition = 'replace'\nincremental = { cursor_path = 'u', start_param = 's' }"),

@@ -43,6 +43,8 @@ pub struct RecordSelector {
     allow_missing: bool,
     steps: Option<Vec<Step>>,
     chosen_here: bool,
+    /// Whether the choice was made from a list.
+    chosen_list: bool,
 }
 
 impl RecordSelector {
@@ -57,16 +59,19 @@ impl RecordSelector {
                 Selector::Path(steps) => Some(steps.clone()),
             },
             chosen_here: false,
+            chosen_list: false,
         }
     }
 
     /// The records of an answer.
     ///
     /// # Errors
-    /// The selector matches nothing, or nothing could be chosen without a guess.
+    /// The selector matches nothing, nothing could be chosen without a guess, or where a list was chosen there is none any
+    /// more: an error message with status 200 is no record.
     pub fn select(&mut self, envelope: &Envelope) -> Result<Selection> {
         let Some(root) = envelope.root() else { return Ok(Selection::NOTHING) };
-        if self.steps.is_none() {
+        let is_first = self.steps.is_none();
+        if is_first {
             match choose(root, &self.resource, &self.primary_key, self.allow_missing)? {
                 Choice::Steps(steps) => {
                     self.steps = Some(steps);
@@ -76,7 +81,12 @@ impl RecordSelector {
             }
         }
         let steps = self.steps.as_deref().unwrap_or_default();
-        select(root, steps, self.allow_missing)
+        let selection = select(root, steps, self.allow_missing)?;
+        if self.chosen_list && !selection.is_list {
+            return Err(no_list(steps));
+        }
+        self.chosen_list |= is_first && self.chosen_here && selection.is_list;
+        Ok(selection)
     }
 
     /// What the automatic choice was, once it is made; `None` when the file says it.
@@ -88,6 +98,16 @@ impl RecordSelector {
     pub fn steps(&self) -> &[Step] {
         self.steps.as_deref().unwrap_or_default()
     }
+}
+
+fn no_list(steps: &[Step]) -> Error {
+    let selector = display_steps(steps);
+    Error::new(Kind::Body, "the answer has no list where the first one had the records")
+        .with("records expected at", &selector)
+        .with("found by", "the first answer; the file gives no `data_selector`")
+        .hint(format!(
+            "`response_actions` say what such an answer means; if it is a record, `data_selector = \"{selector}\"` says so"
+        ))
 }
 
 /// A selector as the file would say it: `$`, `data.items`, `groups[*].rows`.

@@ -129,7 +129,9 @@ impl Walk {
             State::HandedOut(_) => return Err(misuse("a page was asked for before the last one was accepted")),
             State::Failed => return Err(misuse("a page was asked for after the walk failed")),
         };
-        match self.fetch(&page).await? {
+        let fetched = self.fetch(&page).await?;
+        self.asked = Some((page, self.seen_pages));
+        match fetched {
             Fetched::Page(page) => self.hand_out(page.0, page.1),
             Fetched::End(reason) => {
                 self.state = State::Ended(reason);
@@ -155,7 +157,7 @@ impl Walk {
             url: &pending.url,
             steps: self.selector.steps(),
         };
-        let next = self.paging.next(&facts).map_err(|error| self.place(pending.source.explain(error)))?;
+        let next = self.paging.next(&facts).map_err(|error| self.place_in_hand(pending.source.explain(error)))?;
         self.state = match next {
             Next::Page(page) => State::Ready(page),
             Next::End(reason) => State::Ended(reason),
@@ -176,7 +178,7 @@ impl Walk {
         self.page_count -= 1;
         self.unreadable_count += 1;
         if !self.spec.http.back_off(self.unreadable_count, &self.spec.meter).await? {
-            return Err(self.place(error).with("attempts", self.unreadable_count));
+            return Err(self.place(error).with("tries", format!("{} (`retry.max_attempts`)", self.unreadable_count)));
         }
         tracing::warn!(resource = %self.spec.resource.name, %error, attempt = self.unreadable_count, "asking again");
         self.seen_pages = seen_pages;
@@ -256,9 +258,14 @@ impl Walk {
         Ok(Some(page))
     }
 
-    /// Adds the resource and the page to an error.
+    /// Adds the resource and the page that is asked for to an error.
     fn place(&self, error: Error) -> Error {
         error.with("resource", &self.spec.resource.name).with("page", self.page_count + 1)
+    }
+
+    /// Adds the resource and the page that was handed out to an error.
+    fn place_in_hand(&self, error: Error) -> Error {
+        error.with("resource", &self.spec.resource.name).with("page", self.page_count)
     }
 }
 

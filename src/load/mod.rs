@@ -45,6 +45,8 @@ pub struct LoadSpec {
     /// Whether ids identify records (merge, and replace with a primary key): a row of an id takes the place of the one that
     /// is there, from this load too.
     pub keyed: bool,
+    /// What the file says of columns of the record table, for their comments: column name, description.
+    pub descriptions: Vec<(String, String)>,
     /// The tables as they are committed now.
     pub catalog: Catalog,
     /// `--full-refresh`: the resource's tables are dropped first, as part of the load.
@@ -55,12 +57,16 @@ pub struct LoadSpec {
 #[derive(Debug)]
 pub struct Ticket(pub u64);
 
+/// The partition of the cursor of a child with `parents = "changed"` that tells up to which load its parents were all asked
+/// for. Partitions of parents are JSON objects, so none is called that.
+pub const PARENTS_ASKED: &str = "parents";
+
 /// A cursor of a resource, or of one of its partitions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorRow {
     /// Resource name.
     pub resource: String,
-    /// Which partition: canonical JSON of the parent's fields; empty for the resource itself.
+    /// Which partition: canonical JSON of the parent's fields, or [`PARENTS_ASKED`]; empty for the resource itself.
     pub partition: String,
     /// The cursor, as JSON text that `extract::cursor` reads.
     pub value: String,

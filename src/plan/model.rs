@@ -453,7 +453,7 @@ pub struct Parent {
 pub enum ParentScope {
     /// Every known one, from the warehouse and this run.
     All,
-    /// Those loaded in this run.
+    /// Those loaded since the child last came through without a failure.
     Changed,
 }
 

@@ -55,6 +55,7 @@ pub(super) struct Context {
     pub(super) http: Http,
     pub(super) warehouse: Warehouse,
     pub(super) stop: Stop,
+    pub(super) load_id: String,
     pub(super) started_at: DateTime<Utc>,
     pub(super) full_refresh: bool,
     pub(super) vars: Vec<(String, String)>,
@@ -105,6 +106,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         http,
         warehouse,
         stop: options.stop.clone(),
+        load_id: load_id.clone(),
         started_at,
         full_refresh: options.full_refresh,
         vars,
@@ -279,7 +281,7 @@ async fn run_resources(
             _ => Catalog::default(),
         };
         let parents = resource.parent.as_ref().map(|spec| Parents {
-            fields: fields_of(spec),
+            fields: fields_of(spec, pipeline.resource(&spec.resource)),
             spec: spec.clone(),
             live: receivers.remove(&resource.name),
         });
@@ -312,8 +314,8 @@ fn connect(running: &[&Resource]) -> (Feeds, Receivers) {
     let (mut feeds, mut receivers) = (Feeds::new(), Receivers::new());
     for child in running {
         let Some(parent) = &child.parent else { continue };
-        if running.iter().any(|r| r.name == parent.resource) {
-            let (sender, receiver) = feed(fields_of(parent));
+        if let Some(resource) = running.iter().find(|r| r.name == parent.resource) {
+            let (sender, receiver) = feed(fields_of(parent, Some(resource)));
             feeds.entry(parent.resource.clone()).or_default().push(sender);
             receivers.insert(child.name.clone(), receiver);
         }
@@ -330,6 +332,7 @@ fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored
         resource: resource.name.clone(),
         write: resource.write,
         keyed: is_keyed(resource.write, !resource.primary_key.is_empty()),
+        descriptions: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.description.clone()?))).collect(),
         catalog: stored.catalogs.get(&resource.name).cloned().unwrap_or_default(),
         fresh: context.full_refresh,
     }

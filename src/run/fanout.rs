@@ -2,6 +2,10 @@
 //!
 //! Parents come first from this run, as their pages arrive, then from the warehouse, page by page. Only hashes of those
 //! already asked for are kept. Cursors and rows of complete units commit together, when no unit is half-way.
+//!
+//! With `parents = "changed"` the warehouse still gives those that were loaded since the child last came through all of
+//! them: a parent's commit moves its cursor, and what its children missed when a run was killed or a request failed would
+//! not be asked for again. Which load that was is committed with the child's rows, as a cursor of its own.
 
 use super::feed::ParentRow;
 use super::report::group_digits;
@@ -9,8 +13,8 @@ use super::resource::{Outcome, checkpoint};
 use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::error::{Error, Kind, Result};
 use crate::extract::CursorValue;
-use crate::load::{CursorRow, RowId};
-use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, WriteDisposition};
+use crate::load::{CursorRow, PARENTS_ASKED, RowId};
+use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, Resource, WriteDisposition};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value};
 use std::collections::{HashSet, VecDeque};
@@ -22,6 +26,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Parents asked for from the warehouse at a time.
 const PARENTS_PAGE: usize = 1000;
+
+/// The same where most of them are expected to be left out again.
+const CHANGED_PAGE: usize = 16_000;
 
 /// Time after which complete units are committed although the resource goes on.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
@@ -41,10 +48,11 @@ pub(super) struct Parents {
     pub(super) live: Option<mpsc::Receiver<Vec<ParentRow>>>,
 }
 
-/// The fields that a child needs of its parent: those of its request, and those it keeps.
-pub(super) fn fields_of(spec: &Parent) -> Vec<FieldPath> {
+/// The fields that a child needs of its parent: those of its request, those it keeps, and the key that tells which row it is.
+pub(super) fn fields_of(spec: &Parent, parent: Option<&Resource>) -> Vec<FieldPath> {
     let mut fields = spec.fields.clone();
-    for (_, field) in &spec.include {
+    let key = parent.map(|p| p.primary_key.as_slice()).unwrap_or_default();
+    for field in spec.include.iter().map(|(_, field)| field).chain(key) {
         if !fields.contains(field) {
             fields.push(field.clone());
         }
@@ -59,6 +67,8 @@ struct Fanout<'a> {
     waiting: VecDeque<ParentRow>,
     after: Option<RowId>,
     known_done: bool,
+    /// Only parents of later loads than this one are taken from the warehouse.
+    asked_until: Option<String>,
     asked: HashSet<u64>,
     /// Cursors of complete units that are not committed yet.
     cursors: Vec<CursorRow>,
@@ -87,13 +97,13 @@ struct Done {
 }
 
 pub(super) async fn run(task: &Arc<Task>, parents: Parents) -> Outcome {
-    let known_done = parents.spec.scope == ParentScope::Changed;
     let mut fanout = Fanout {
         task,
         parents,
         waiting: VecDeque::new(),
         after: None,
-        known_done,
+        known_done: false,
+        asked_until: None,
         asked: HashSet::new(),
         cursors: Vec::new(),
         counts: Counts::default(),
@@ -109,6 +119,7 @@ pub(super) async fn run(task: &Arc<Task>, parents: Parents) -> Outcome {
 
 impl Fanout<'_> {
     async fn drive(&mut self) -> Result<()> {
+        self.asked_until = self.stored_asked_until().await?;
         let concurrency = self.task.context.client.concurrency.max(1);
         let mut running = FuturesUnordered::new();
         let mut exhausted = false;
@@ -175,10 +186,12 @@ impl Fanout<'_> {
                 return Ok(None);
             }
             let (resource, fields) = (&self.parents.spec.resource, self.parents.fields.clone());
-            let page = self.task.context.warehouse.parents(resource, fields, self.after, PARENTS_PAGE).await?;
-            self.known_done = page.len() < PARENTS_PAGE;
-            self.after = page.last().map(|(id, _)| *id).or(self.after);
-            self.waiting.extend(page.into_iter().map(|(_, values)| ParentRow { values, from_warehouse: true }));
+            let limit = if self.asked_until.is_some() { CHANGED_PAGE } else { PARENTS_PAGE };
+            let (warehouse, since) = (&self.task.context.warehouse, self.asked_until.clone());
+            let known = warehouse.parents(resource, fields, since, self.after, limit).await?;
+            self.known_done = known.next.is_none();
+            self.after = known.next;
+            self.waiting.extend(known.rows.into_iter().map(|values| ParentRow { values, from_warehouse: true }));
         }
     }
 
@@ -195,7 +208,10 @@ impl Fanout<'_> {
         }
         let missing = partition.iter().find(|(_, v)| v.is_null()).map(|(field, _)| field.clone());
         let partition = Value::Object(partition).to_string();
-        if !self.asked.insert(xxh3_64(partition.as_bytes())) {
+        // Rows that lack a field may lack it alike, and are rows of their own all the same.
+        let identity =
+            if missing.is_some() { Value::from(parent.values.clone()).to_string() } else { partition.clone() };
+        if !self.asked.insert(xxh3_64(identity.as_bytes())) {
             return Ok(None);
         }
         if let Some(field) = missing {
@@ -236,6 +252,30 @@ impl Fanout<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The load up to which the children of all parents are there; none if all parents are to be asked for.
+    async fn stored_asked_until(&self) -> Result<Option<String>> {
+        let Task { context, resource, .. } = &**self.task;
+        if self.parents.spec.scope == ParentScope::All || context.full_refresh {
+            return Ok(None);
+        }
+        let stored = context.warehouse.cursor(&resource.name, PARENTS_ASKED).await?;
+        stored.map(|text| serde_json::from_str(&text)).transpose().map_err(|cause| {
+            Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
+                .with("resource", &resource.name)
+                .source(cause)
+        })
+    }
+
+    /// Says that the children of all parents are there, this run's included.
+    fn asked_all(&self) -> Option<CursorRow> {
+        let Task { context, resource, .. } = &**self.task;
+        (self.parents.spec.scope == ParentScope::Changed).then(|| CursorRow {
+            resource: resource.name.clone(),
+            partition: PARENTS_ASKED.to_owned(),
+            value: Value::from(context.load_id.as_str()).to_string(),
+        })
     }
 
     async fn stored_cursor(&self, partition: &str) -> Result<Option<CursorValue>> {
@@ -296,6 +336,9 @@ impl Fanout<'_> {
             if count > 0 {
                 self.warnings.push(format!("{} {what}", group_digits(count)));
             }
+        }
+        if error.is_none() {
+            self.cursors.extend(self.asked_all());
         }
         let replaces = self.task.resource.write == WriteDisposition::Replace;
         Outcome {

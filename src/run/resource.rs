@@ -93,10 +93,15 @@ async fn finish(task: &Task, outcome: &mut Outcome) -> Written {
     match result {
         Ok(written) => written,
         Err(error) => {
-            let before = warehouse.abort(name).await.unwrap_or_default();
             // The commit's failure is the news, unless something else had failed before it.
-            outcome.error.get_or_insert(error);
-            before
+            let error = outcome.error.get_or_insert(error);
+            let record = Some(task.record(Status::Failed, None, Some(error)));
+            let checkpoint = Checkpoint { record, ..Checkpoint::default() };
+            match warehouse.record_only(name, checkpoint).await {
+                Ok(before) => before,
+                // A warehouse that takes no rows may take no record either. The report has the error.
+                Err(_) => warehouse.abort(name).await.unwrap_or_default(),
+            }
         }
     }
 }

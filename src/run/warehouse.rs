@@ -6,10 +6,12 @@
 use super::feed::is_of;
 use super::writer::{Checkpoint, PageRows, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
-use crate::load::{Destination, LoadSpec, ParentPage, ParentQuery, RowId};
+use crate::load::bookkeeping::LOAD_ID;
+use crate::load::{Destination, LoadSpec, ParentQuery, RowId};
 use crate::plan::model::FieldPath;
 use crate::schema::catalog::Catalog;
 use crate::state::file::StateCopy;
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +20,15 @@ use tokio::sync::{mpsc, oneshot};
 const QUEUE_PAGES: usize = 8;
 
 type Job = Box<dyn FnOnce(&mut Owner) + Send>;
+
+/// Some of the parents that the warehouse knows.
+#[derive(Debug, Default)]
+pub struct KnownParents {
+    /// The values of each parent's fields.
+    pub rows: Vec<Vec<Value>>,
+    /// Where to go on; none if these were the last.
+    pub next: Option<RowId>,
+}
 
 /// What the thread has.
 struct Owner {
@@ -117,12 +128,7 @@ impl Warehouse {
     /// The warehouse could not.
     pub async fn record_only(&self, resource: &str, checkpoint: Checkpoint) -> Result<Written> {
         let resource = resource.to_owned();
-        self.call(move |owner| {
-            owner.abort(&resource)?;
-            let writer = owner.writers.get_mut(&resource).ok_or_else(|| unprepared(&resource))?;
-            writer.record_only(checkpoint, owner.destination.as_mut())
-        })
-        .await?
+        self.call(move |owner| owner.record_only(&resource, checkpoint)).await?
     }
 
     /// Forgets what was pushed since the last commit. Returns what the run has written before.
@@ -143,8 +149,8 @@ impl Warehouse {
         self.call(move |owner| owner.destination.cursor(&owner.pipeline, &owner.dataset, &resource, &partition)).await?
     }
 
-    /// Some of a resource's committed rows, for its children: those of earlier loads, after a position. A field without a
-    /// column is null.
+    /// Some of a resource's committed rows, for its children: those of earlier loads, after a position. With `since`, only
+    /// those of later loads than that one. A field without a column is null.
     ///
     /// # Errors
     /// The warehouse could not be read.
@@ -152,11 +158,12 @@ impl Warehouse {
         &self,
         resource: &str,
         fields: Vec<FieldPath>,
+        since: Option<String>,
         after: Option<RowId>,
         limit: usize,
-    ) -> Result<ParentPage> {
+    ) -> Result<KnownParents> {
         let resource = resource.to_owned();
-        self.call(move |owner| owner.parents(&resource, &fields, after, limit)).await?
+        self.call(move |owner| owner.parents(&resource, &fields, since.as_deref(), after, limit)).await?
     }
 
     async fn send(&self, job: Job) -> Result<()> {
@@ -208,10 +215,27 @@ impl Owner {
             }
         };
         self.copy.record(resource, &self.load_id, &commit);
+        self.write_copy();
+        Ok(written)
+    }
+
+    fn record_only(&mut self, resource: &str, checkpoint: Checkpoint) -> Result<Written> {
+        self.abort(resource)?;
+        let committed_at = checkpoint.record.as_ref().map(|record| record.committed_at);
+        let writer = self.writers.get_mut(resource).ok_or_else(|| unprepared(resource))?;
+        let written = writer.record_only(checkpoint, self.destination.as_mut())?;
+        if let Some(committed_at) = committed_at {
+            self.copy.note_load(&self.load_id, committed_at);
+            self.write_copy();
+        }
+        Ok(written)
+    }
+
+    /// Writes the readable copy. A failure is worth a warning and no more: nothing is ever read from it.
+    fn write_copy(&self) {
         if let Err(error) = self.copy.write(&self.state_dir) {
             tracing::warn!(%error, "the readable copy of the state could not be written; the warehouse has it");
         }
-        Ok(written)
     }
 
     fn abort(&mut self, resource: &str) -> Result<Written> {
@@ -225,27 +249,33 @@ impl Owner {
         &mut self,
         resource: &str,
         fields: &[FieldPath],
+        since: Option<&str>,
         after: Option<RowId>,
         limit: usize,
-    ) -> Result<ParentPage> {
+    ) -> Result<KnownParents> {
         let writer = self.writers.get(resource).ok_or_else(|| unprepared(resource))?;
-        let Some(root) = writer.catalog().table(&Vec::new()) else { return Ok(Vec::new()) };
+        let Some(root) = writer.catalog().table(&Vec::new()) else { return Ok(KnownParents::default()) };
         let columns: Vec<Option<String>> = fields.iter().map(|field| column_of(writer.catalog(), field)).collect();
+        // The load comes last, so that it is what remains when every field has its value.
+        let load = since.map(|_| LOAD_ID.to_owned());
         let query = ParentQuery {
             dataset: self.dataset.clone(),
             table: root.name.clone(),
-            columns: columns.iter().flatten().cloned().collect(),
+            columns: columns.iter().flatten().cloned().chain(load).collect(),
             except_load_id: Some(self.load_id.clone()),
             after,
             limit,
         };
         let page = self.destination.parents(&query)?;
-        let place = |values: Vec<serde_json::Value>| {
+        let next = page.last().filter(|_| page.len() >= limit).map(|(id, _)| *id);
+        let place = |(_, values): (RowId, Vec<Value>)| {
             let mut values = values.into_iter();
-            let found = columns.iter().map(|c| c.as_ref().and_then(|_| values.next()).unwrap_or_default());
-            found.collect::<Vec<_>>()
+            let found: Vec<Value> =
+                columns.iter().map(|c| c.as_ref().and_then(|_| values.next()).unwrap_or_default()).collect();
+            let is_later = since.is_none_or(|since| values.next().is_some_and(|load| load.as_str() > Some(since)));
+            is_later.then_some(found)
         };
-        Ok(page.into_iter().map(|(id, values)| (id, place(values))).collect())
+        Ok(KnownParents { rows: page.into_iter().filter_map(place).collect(), next })
     }
 
     fn close(mut self) -> Result<()> {

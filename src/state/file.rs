@@ -5,7 +5,7 @@
 //! ever read from it to decide what to ask for. It holds cursors, names and times, no credential.
 
 use crate::error::{Error, Kind, Result};
-use crate::load::{Commit, CursorRow, Stored};
+use crate::load::{Commit, CursorRow, PARENTS_ASKED, Stored};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -98,15 +98,21 @@ impl StateCopy {
         copy
     }
 
+    /// Notes that a load is on record, whatever became of its rows.
+    pub fn note_load(&mut self, load_id: &str, committed_at: DateTime<Utc>) {
+        self.last_load_id = Some(load_id.to_owned());
+        self.updated_at = committed_at;
+    }
+
     /// Takes over what a commit of one resource made visible.
     pub fn record(&mut self, resource: &str, load_id: &str, commit: &Commit) {
-        self.last_load_id = Some(load_id.to_owned());
-        self.updated_at = commit.record.committed_at;
+        self.note_load(load_id, commit.record.committed_at);
         let state = self.resources.entry(resource.to_owned()).or_default();
         if commit.forget_cursors {
             *state = ResourceState::default();
         }
-        let (partitions, own): (Vec<&CursorRow>, Vec<_>) = commit.cursors.iter().partition(|c| !c.partition.is_empty());
+        let cursors = commit.cursors.iter().filter(|c| c.partition != PARENTS_ASKED);
+        let (partitions, own): (Vec<&CursorRow>, Vec<_>) = cursors.partition(|c| !c.partition.is_empty());
         if let Some(row) = own.last() {
             state.cursor = Some(json_value(&row.value));
         }

@@ -145,7 +145,7 @@ const INCREMENTAL: Table = Table {
 const COLUMN: Table = Table {
     keys: &[
         Key::new("type", TEXT, "Its type, by DuckDB's name"),
-        Key::new("description", TEXT, "For the column's comment"),
+        Key::new("description", TEXT, "For the column's comment in DuckDB"),
     ],
     later: &["format", "nullable", "parse", "timezone"],
 };
@@ -218,7 +218,7 @@ const RELATIONS: &[Key] = &[
         Kind::Choice(&Choice {
             words: &[
                 ("all", "every known one, from the warehouse and this run"),
-                ("changed", "those loaded in this run"),
+                ("changed", "those loaded since this resource last came through without a failure"),
             ],
             later: &[],
         }),

@@ -98,6 +98,53 @@ async fn a_broken_body_is_asked_for_again_and_then_named() {
 }
 
 #[tokio::test]
+async fn records_that_can_not_be_decoded_are_asked_for_again_until_the_tries_are_used_up() {
+    let undecodable = || Error::new(Kind::Body, "record 1 is not JSON");
+    let videos = resource(Paginator::Offset(offset(2)));
+    let pages = [json("[1,2]"), json("[3,,]"), json("[3,4]"), json("[5,,]"), json("[5,,]")];
+    let (mut walk, script) = start(videos, &pages);
+    walk.next_page().await.unwrap().unwrap();
+    walk.accept(2).unwrap();
+    walk.next_page().await.unwrap().unwrap();
+    walk.ask_again(undecodable()).await.unwrap();
+    let page = walk.next_page().await.unwrap().unwrap();
+    assert_eq!((page.number, &page.records[0][..]), (2, &b"[3,4]"[..]));
+    walk.accept(2).unwrap();
+    walk.next_page().await.unwrap().unwrap();
+    walk.ask_again(undecodable()).await.unwrap();
+    // The same records again are no repeated page: the first answer did not count.
+    walk.next_page().await.unwrap().unwrap();
+    let error = walk.ask_again(undecodable()).await.unwrap_err();
+    assert_eq!((error.message(), error.context("page")), ("record 1 is not JSON", Some("3")));
+    let urls = script.urls.lock().unwrap();
+    assert_eq!(urls[1], urls[2]);
+    assert_eq!(urls.len(), 5);
+}
+
+#[tokio::test]
+async fn an_object_after_lists_is_no_record_unless_the_file_says_so() {
+    let pages = [json("[1,2]"), json("{\"error\":\"too fast\"}"), json("[]")];
+    let (mut walk, _) = start(resource(Paginator::Offset(offset(2))), &pages);
+    let error = run(&mut walk).await.unwrap_err();
+    assert_eq!(error.message(), "the answer has no list where the first one had the records");
+    assert_eq!((error.context("page"), error.context("body")), (Some("2"), Some("{\"error\":\"too fast\"}")));
+    let mut told = resource(Paginator::Offset(offset(2)));
+    told.selector = crate::plan::model::Selector::Path(Vec::new());
+    let (mut walk, _) = start(told, &pages);
+    walk.next_page().await.unwrap().unwrap();
+    walk.accept(2).unwrap();
+    assert_eq!(walk.next_page().await.unwrap().unwrap().records.len(), 1);
+}
+
+#[tokio::test]
+async fn an_error_of_paging_names_the_page_that_shows_it() {
+    let mut videos = resource(Paginator::Offset(offset(2)));
+    videos.max_pages = Some(1);
+    let (mut walk, _) = start(videos, &[json("[1,2]")]);
+    assert_eq!(run(&mut walk).await.unwrap_err().context("page"), Some("1"));
+}
+
+#[tokio::test]
 async fn an_error_of_the_selector_names_request_status_and_body() {
     let mut videos = resource(Paginator::SinglePage);
     videos.selector = crate::plan::model::Selector::Path(vec![crate::plan::model::Step::Key("data".into())]);

@@ -326,6 +326,7 @@ mod tests {
             resource: "r".into(),
             write: crate::plan::model::WriteDisposition::Append,
             keyed: false,
+            descriptions: Vec::new(),
             catalog: Catalog::default(),
             fresh: false,
         };

@@ -133,9 +133,9 @@ impl Load {
             Change::CreateTable => {
                 let made = LoadTable { name: table.name.clone(), root: table.is_root(), committed_up_to: None };
                 self.tables.push(made);
-                sql::create_table(&self.place, table)
+                sql::create_table(&self.place, table, &self.spec)
             }
-            Change::AddColumn { column, to } => sql::add_column(&self.place, &table.name, column, *to),
+            Change::AddColumn { column, to } => sql::add_column(&self.place, table, column, *to, &self.spec),
             Change::DropColumn { column } => sql::drop_column(&self.place, &table.name, column),
             Change::Widen { column, recast } => self.recasts.widen(&self.place.table(&table.name), column, *recast),
         };
@@ -221,6 +221,11 @@ impl Load {
         }
         self.put(&book::STATE, &book::state_rows(spec, &commit.cursors, at)?)?;
         self.put(&book::SCHEMA, &book::schema_rows(spec, &commit.changes, at)?)?;
+        if !spec.descriptions.is_empty()
+            && let Some(root) = commit.catalog.tables.iter().find(|t| t.is_root())
+        {
+            sql::describe(&self.place, root, spec).iter().try_for_each(|sql| self.session.run(sql))?;
+        }
         if spec.fresh || commit.catalog != spec.catalog {
             self.forget(&book::COLUMNS)?;
             self.put(&book::COLUMNS, &book::column_rows(&spec.pipeline, &spec.resource, &commit.catalog)?)?;

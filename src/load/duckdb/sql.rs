@@ -1,7 +1,8 @@
 //! SQL text: names, literals, and the statements that make and change tables.
 
+use crate::load::LoadSpec;
 use crate::load::bookkeeping::{OwnTable, row_columns};
-use crate::schema::catalog::Table;
+use crate::schema::catalog::{Column, Source, Table};
 use crate::schema::types::ColumnType;
 use chrono::{DateTime, Utc};
 
@@ -54,13 +55,20 @@ impl Place {
     }
 }
 
-/// The statements that make a data table: data columns first, then ours, which carry comments.
-pub(super) fn create_table(place: &Place, table: &Table) -> String {
+/// The statements that make a data table: data columns first, then ours. Table and columns carry comments.
+pub(super) fn create_table(place: &Place, table: &Table, spec: &LoadSpec) -> String {
     let target = place.table(&table.name);
     let data = table.columns.iter().map(|c| format!("{} {}", name(&c.name), c.data_type()));
     let own = row_columns(table.is_root()).map(|(column, data_type, _)| format!("{} {data_type}", name(column)));
     let columns: Vec<String> = data.chain(own).collect();
     let mut sql = format!("CREATE TABLE {target} ({})", columns.join(", "));
+    let lists: Vec<String> = table.path.iter().map(|step| step.join(".")).collect();
+    let holds = if table.is_root() { "records".to_owned() } else { format!("the lists `{}`", lists.join("`, `")) };
+    let comment = format!("{holds} of `{}`, loaded by the pipeline `{}`", spec.resource, spec.pipeline);
+    sql += &format!("; COMMENT ON TABLE {target} IS {}", literal(&comment));
+    for column in &table.columns {
+        sql += &data_comment(&target, table, column, spec);
+    }
     for (column, _, comment) in row_columns(table.is_root()) {
         sql += &column_comment(&target, column, comment);
     }
@@ -83,9 +91,33 @@ fn column_comment(target: &str, column: &str, comment: &str) -> String {
     format!("; COMMENT ON COLUMN {target}.{} IS {}", name(column), literal(comment))
 }
 
-/// The statement that adds a column.
-pub(super) fn add_column(place: &Place, table: &str, column: &str, to: ColumnType) -> String {
-    format!("ALTER TABLE {} ADD COLUMN {} {to}", place.table(table), name(column))
+/// What a data column is: as the file describes it, else where it comes from.
+fn data_comment(target: &str, table: &Table, column: &Column, spec: &LoadSpec) -> String {
+    let described = spec.descriptions.iter().find(|(name, _)| table.is_root() && *name == column.name);
+    let comment = match (described, &column.source) {
+        (Some((_, description)), _) => description.clone(),
+        (None, Source::Field(path)) => format!("`{}` of the API", path.join(".")),
+        (None, Source::Value) => "the element of the list".to_owned(),
+        (None, Source::Parent(_)) => "a field of the parent that the request was made for".to_owned(),
+    };
+    column_comment(target, &column.name, &comment)
+}
+
+/// The statements that bring a table's comments up to what the file says now.
+pub(super) fn describe(place: &Place, table: &Table, spec: &LoadSpec) -> Vec<String> {
+    let target = place.table(&table.name);
+    let described = table.columns.iter().filter(|c| spec.descriptions.iter().any(|(name, _)| *name == c.name));
+    described.map(|c| data_comment(&target, table, c, spec).trim_start_matches("; ").to_owned()).collect()
+}
+
+/// The statements that add a column with its comment.
+pub(super) fn add_column(place: &Place, table: &Table, column: &str, to: ColumnType, spec: &LoadSpec) -> String {
+    let target = place.table(&table.name);
+    let mut sql = format!("ALTER TABLE {target} ADD COLUMN {} {to}", name(column));
+    if let Some(column) = table.columns.iter().find(|c| c.name == column) {
+        sql += &data_comment(&target, table, column, spec);
+    }
+    sql
 }
 
 /// The statement that drops a column.

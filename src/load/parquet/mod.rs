@@ -45,7 +45,7 @@ use version::Versions;
 /// Memory for rows that wait for their row group to be complete, over all open loads.
 const WRITE_BUFFER_BYTES_MAX: usize = 64 << 20;
 /// How long a replaced version stays: a reader that has opened the folder but not yet listed it still finds all its files.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: Duration = Duration::from_millis(50);
 
 /// How files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -117,6 +117,7 @@ impl Rows {
             resource: "orders".into(),
             write: self.write,
             keyed: self.write == Merge,
+            descriptions: Vec::new(),
             catalog: before.catalogs.get("orders").cloned().unwrap_or_default(),
             fresh: self.fresh,
         })?;
@@ -330,6 +331,7 @@ fn loads_of_several_resources_are_open_at_once_and_an_aborted_one_leaves_nothing
             resource: "views".into(),
             write: Append,
             keyed: false,
+            descriptions: Vec::new(),
             catalog: Catalog::default(),
             fresh: false,
         })

@@ -84,6 +84,20 @@ impl Keys<'_, '_, '_> {
         node.and_then(Node::resolved).or(default.map(str::to_owned))
     }
 
+    /// The parameter of the position, without which each request would get the first page. It is `None` where the
+    /// expression `page.MEMBER` carries the position.
+    fn position_param(&mut self, name: &str, default: &str, member: &str) -> Option<String> {
+        let is_sent = self.uses.iter().any(|u| u.is("page", member));
+        if let (Some((key, node)), false) = (self.table.entry(name), is_sent)
+            && node.is_off()
+        {
+            let what = if member == "number" { "page's number" } else { member };
+            let help = format!("name the parameter, or use `{{{{ page.{member} }}}}` in the request");
+            self.scope.found.error(key.span.clone(), format!("nothing sends the {what}")).help(help);
+        }
+        self.param(name, Some(default), member)
+    }
+
     fn total(&mut self) -> Option<TotalSpec> {
         const PLACES: [(&str, bool, bool); 4] = [
             ("total_path", true, false),
@@ -112,7 +126,7 @@ impl Keys<'_, '_, '_> {
     fn offset(&mut self) -> Offset {
         Offset {
             limit: self.count("limit").unwrap_or(100),
-            offset_param: self.param("offset_param", Some("offset"), "offset"),
+            offset_param: self.position_param("offset_param", "offset", "offset"),
             limit_param: self.param("limit_param", Some("limit"), "limit"),
             initial_offset: self.count("initial_offset").unwrap_or(0),
             total: self.total(),
@@ -138,7 +152,7 @@ impl Keys<'_, '_, '_> {
         }
         PageNumber {
             base_page: self.count("base_page").unwrap_or(1),
-            page_param: self.param("page_param", Some("page"), "number"),
+            page_param: self.position_param("page_param", "page", "number"),
             page_size,
             page_size_param,
             total: self.total(),

@@ -122,19 +122,24 @@ pub(super) fn write(key: &Key, layers: &Layers<'_>, scope: &mut Scope<'_>) -> (V
         None => WriteDisposition::Append,
     };
     let place = node.map_or(key.span.clone(), |n| n.span.clone());
-    if disposition == WriteDisposition::Merge && (!has_key || is_empty_list(layers.get("primary_key"))) {
+    if let Some(node) = layers.get("primary_key").filter(|node| node.one_or_many().is_empty()) {
+        let help = "name the fields that identify a record, or write `primary_key = false`";
+        scope.found.error(node.span.clone(), "`primary_key` names no field").help(help);
+    } else if disposition == WriteDisposition::Merge && !has_key {
         let message = format!("`{}` can't merge without a `primary_key`", key.name);
         scope.found.error(place.clone(), message).help("name the fields that identify a record, or use \"append\"");
     }
     if disposition == WriteDisposition::Replace && layers.get("incremental").is_some() {
         let message = format!("`{}` can't be replaced and incremental: each run would keep only what is new", key.name);
-        scope.found.error(place, message).help("use \"merge\" or \"append\", or set `incremental = false`");
+        scope.found.error(place.clone(), message).help("use \"merge\" or \"append\", or set `incremental = false`");
+    }
+    let is_changed = layers.get("parents").and_then(Node::resolved).as_deref() == Some("changed");
+    if disposition == WriteDisposition::Replace && is_changed {
+        let message =
+            format!("`{}` can't be replaced by the rows of changed parents: those of the others would go", key.name);
+        scope.found.error(place, message).help("use \"merge\" or \"append\", or `parents = \"all\"`");
     }
     (primary_key, disposition)
-}
-
-fn is_empty_list(node: Option<&Node>) -> bool {
-    node.is_some_and(|n| n.one_or_many().is_empty())
 }
 
 /// What the file says of columns.
