@@ -1,6 +1,7 @@
 //! Log lines on stderr: for people or, with `--log-format json`, one object per line. Secrets are replaced in all of them.
 
 use crate::config::settings::{LogFormat, LogLevel};
+use crate::run::progress::beside_bars;
 use std::io::{self, IsTerminal, Write};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -60,7 +61,8 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.0);
+        let text = crate::secret::redact(&text);
         // Nowhere is left to say that stderr is gone.
-        let _ = io::stderr().write_all(crate::secret::redact(&text).as_bytes());
+        let _ = beside_bars(|| io::stderr().write_all(text.as_bytes()));
     }
 }

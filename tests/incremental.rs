@@ -278,3 +278,27 @@ fn the_report_shows_the_cursor_before_and_after() {
     let second = env.load().expect_code(0).resource("videos");
     assert_eq!(second["cursor_before"], first["cursor_after"]);
 }
+
+#[test]
+fn appended_records_that_are_alike_are_counted_and_not_confused() {
+    let alike = |copies: usize| (0..copies).map(|_| json!({ "n": 1, "updated_at": 5, "tags": ["a", "b"] }));
+    for number in 0..2 {
+        let api = Api::new(100);
+        api.put("/videos", alike(3));
+        let server = serve(&api);
+        let env = TestEnv::new();
+        let warehouse = &env.destinations()[number];
+        env.pipeline(&pipeline(
+            &server,
+            "[resources.videos]\npaginator = \"single_page\"\nwrite_disposition = \"append\"\n\
+             incremental = { cursor_path = \"updated_at\" }\n",
+        ));
+        // A list asked for again, then with a further copy, then again: never fewer rows, never one twice.
+        for (copies, rows) in [(3, 3), (3, 3), (4, 4), (4, 4)] {
+            api.put("/videos", alike(copies));
+            let outcome = env.load_into(warehouse, &[]).expect_code(0);
+            assert_eq!(warehouse.count("api.videos"), rows, "{}", outcome.transcript());
+            assert_eq!(warehouse.count("api.videos__tags"), 2 * rows, "{}", outcome.transcript());
+        }
+    }
+}

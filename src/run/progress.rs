@@ -1,6 +1,6 @@
 //! Counters of a running resource, and how people see them: bars on a terminal, a line now and then elsewhere.
 
-use super::report::group_digits;
+use super::report::{group_digits, short_name};
 use crate::http::Meter;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -97,6 +97,18 @@ pub struct Display {
     bars: Option<MultiProgress>,
 }
 
+/// The bars on the terminal, while there are any.
+static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+/// Writes to stderr without breaking the bars that are drawn there.
+pub fn beside_bars<T>(write: impl FnOnce() -> T) -> T {
+    let bars = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match bars {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -114,6 +126,7 @@ impl Display {
         match style {
             Style::Bars => {
                 let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+                *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bars.clone());
                 Display { task: tokio::spawn(draw_bars(bars.clone(), trackers)), bars: Some(bars) }
             }
             Style::Lines => Display { task: tokio::spawn(write_lines(trackers)), bars: None },
@@ -126,6 +139,7 @@ impl Drop for Display {
     fn drop(&mut self) {
         self.task.abort();
         if let Some(bars) = &self.bars {
+            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
             // A terminal that can't be cleared is the terminal's own trouble.
             let _ = bars.clear();
         }
@@ -133,7 +147,7 @@ impl Drop for Display {
 }
 
 async fn draw_bars(bars: MultiProgress, trackers: Vec<Arc<Tracker>>) {
-    let width = trackers.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    let width = trackers.iter().map(|t| short_name(&t.name).chars().count()).max().unwrap_or(0);
     let template = format!("{{spinner}} {{prefix:{width}}}  {{wide_msg}}");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
     let started = Instant::now();
@@ -145,7 +159,7 @@ async fn draw_bars(bars: MultiProgress, trackers: Vec<Arc<Tracker>>) {
             }
             let bar = line.get_or_insert_with(|| {
                 let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
-                bar.set_prefix(tracker.name.clone());
+                bar.set_prefix(short_name(&tracker.name));
                 bar
             });
             if bar.is_finished() {

@@ -213,7 +213,7 @@ impl Report {
         let rows: u64 = resource.rows.values().sum();
         let rows = if resource.stored { group_digits(rows) } else { "not stored".to_owned() };
         vec![
-            Cell::new(&resource.name),
+            Cell::new(short_name(&resource.name)),
             Cell::new(group_digits(resource.records)),
             Cell::new(rows),
             Cell::new(group_digits(resource.pages)),
@@ -236,6 +236,18 @@ impl Report {
     }
 }
 
+/// Longest name in a line of a table or of progress, characters: what is told of the resource fits beside it on a terminal
+/// of 80 columns.
+const NAME_WIDTH: usize = 24;
+
+/// A resource's name as a line has room for it.
+pub fn short_name(name: &str) -> String {
+    if name.chars().count() <= NAME_WIDTH {
+        return name.to_owned();
+    }
+    name.chars().take(NAME_WIDTH - 1).chain(['…']).collect()
+}
+
 /// `1234567` as `1,234,567`.
 pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
@@ -252,6 +264,13 @@ pub fn group_digits(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_where_a_line_is_short() {
+        assert_eq!(short_name("interaction_responses"), "interaction_responses");
+        assert_eq!(short_name(&"é".repeat(24)), "é".repeat(24));
+        assert_eq!(short_name(&"é".repeat(25)), format!("{}…", "é".repeat(23)));
+    }
 
     #[test]
     fn digits_are_grouped_by_three() {
