@@ -293,3 +293,27 @@ fn two_candidates_for_the_records_are_listed_and_not_guessed() {
     env.pipeline(&pipeline(&server, "[resources.pets]\npaginator = \"single_page\"\n"));
     env.load().expect_code(1).expect_stderr(&["cats", "dogs", "data_selector"]);
 }
+
+#[test]
+fn records_of_a_failed_resource_are_accounted_for() {
+    // Two good pages, then an error: a merge keeps what came, an append and a replace can't.
+    let cases = [
+        ("primary_key = \"id\"\nwrite_disposition = \"merge\"\n", 200, None),
+        ("write_disposition = \"append\"\n", 0, Some(200)),
+        ("write_disposition = \"replace\"\n", 0, Some(200)),
+    ];
+    for (keys, kept, left_out) in cases {
+        let server = Server::start(|request| match request.number_param("offset", 0) {
+            200 => Reply::status(422),
+            _ => page(request),
+        });
+        let env = TestEnv::new();
+        let resource = format!("[resources.videos]\n{keys}paginator = {{ type = \"offset\", limit = 100 }}\n");
+        env.pipeline(&pipeline(&server, &resource));
+        let outcome = env.load().expect_code(1);
+        let videos = outcome.resource("videos");
+        assert_eq!(videos["records"], 200, "{keys}");
+        assert_eq!(videos["rows"]["videos"].as_u64().unwrap_or(0), kept, "{keys}");
+        assert_eq!(videos["discarded"]["not_committed"].as_u64(), left_out, "{keys}");
+    }
+}

@@ -13,6 +13,10 @@ use chrono::Utc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// The rule by which records are left out of a resource that failed: they can't be kept without the rest, because the next run
+/// gets them again.
+const NOT_COMMITTED: &str = "not_committed";
+
 /// How a resource went, before its last commit.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -121,6 +125,13 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
     let mut discarded = tracker.discarded();
     for (rule, n) in &written.discarded {
         *discarded.entry((*rule).to_owned()).or_default() += n;
+    }
+    if task.stored && status != Status::Completed {
+        let accounted = written.rows.get(&task.resource.table).copied().unwrap_or(0) + discarded.values().sum::<u64>();
+        let lost = count(&tracker.records).saturating_sub(accounted);
+        if lost > 0 {
+            discarded.insert(NOT_COMMITTED.to_owned(), lost);
+        }
     }
     let mut warnings = outcome.warnings;
     let missing = count(&tracker.cursor_missing);
