@@ -7,6 +7,7 @@
 pub mod column;
 pub mod decode;
 pub mod json;
+mod pass;
 pub mod shape;
 #[cfg(test)]
 mod tests;
