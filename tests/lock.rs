@@ -67,6 +67,9 @@ fn a_warehouse_that_another_program_holds_is_waited_for_and_then_code_4() {
     env.pipeline(&pipeline(&server, VIDEOS));
     let holder = duckdb::Connection::open(env.path("warehouse.duckdb")).expect("a file to hold");
     env.run(&["run", "api"]).expect_code(4).expect_stderr(&["warehouse.duckdb"]);
+    let report = env.run(&["run", "api", "--output", "json"]).expect_code(4).report();
+    assert_eq!((&report["pipeline"], &report["status"]), (&json!("api"), &json!("failed")));
+    assert!(report["error"].as_str().is_some_and(|e| e.contains("warehouse.duckdb")), "{report}");
     drop(holder);
     env.run(&["run", "api"]).expect_code(0);
 }

@@ -11,6 +11,7 @@ use crate::run::report::{Report, Status};
 use crate::run::shutdown::{Signal, Stop, listen};
 use crate::run::{RunOptions, execute};
 use clap::ValueEnum;
+use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
             if stop.requested().is_some() {
                 break;
             }
+            let name = loaded.pipeline.name.clone();
             let options = RunOptions {
                 resources: args.resources.clone(),
                 full_refresh: args.full_refresh,
@@ -83,6 +85,9 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
                 Ok(report) => show(&report, args.output).map(|()| exit_of(&report, &stop))?,
                 Err(error) => {
                     super::tell(&error);
+                    if args.output == Output::Json {
+                        print(&format!("{}\n", not_begun(&name, &error)))?;
+                    }
                     Exit::from(error.kind())
                 }
             });
@@ -164,6 +169,16 @@ fn show(report: &Report, output: Output) -> Result<()> {
         // Nowhere is left to say that stderr is gone.
         let _ = writeln!(io::stderr(), "{}\n", problem.trim_end());
     }
+    print(&text)
+}
+
+/// The report of a run that did not begin: whoever reads reports gets one for each pipeline.
+fn not_begun(pipeline: &str, error: &Error) -> String {
+    let report = json!({ "pipeline": pipeline, "status": "failed", "error": error.report(), "resources": {} });
+    crate::secret::redact(&report.to_string()).into_owned()
+}
+
+fn print(text: &str) -> Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever read our output has enough of it.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
