@@ -205,3 +205,21 @@ fn the_environment_wins_over_the_env_file_and_defaults_fill_the_rest() {
     let sent = ["x-a", "x-b", "x-c", "x-d"].map(|name| request.header(name).unwrap_or_default().to_owned());
     assert_eq!(sent, ["environment", "file", "default", "mounted"]);
 }
+
+#[test]
+fn an_unusable_token_of_one_resource_stops_all_of_them_before_any_request() {
+    for token in ["", "a\nb"] {
+        let server = Server::start(|_| Reply::json(vec![serde_json::json!({ "id": 1 })]));
+        let mut env = TestEnv::new();
+        env.set("CLOSED_TOKEN", token);
+        env.pipeline(&format!(
+            "[client]\nbase_url = \"{}\"\n[resources.open]\npaginator = \"single_page\"\n[resources.closed]\n\
+             paginator = \"single_page\"\nauth = {{ type = \"bearer\", token = \"${{CLOSED_TOKEN}}\" }}\n",
+            server.url("/")
+        ));
+        let outcome = env.run(&["run", "api"]).expect_code(2);
+        assert!(outcome.stderr.contains("token"), "{}", outcome.transcript());
+        assert_eq!(server.requests().len(), 0);
+        assert!(!env.path("warehouse.duckdb").exists(), "nothing was opened");
+    }
+}

@@ -14,7 +14,7 @@ use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
 use crate::extract::CursorValue;
-use crate::http::{self, Http, Limiter, ReqwestTransport};
+use crate::http::{self, Credentials, Http, Limiter, ReqwestTransport};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
@@ -81,6 +81,8 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     check_names(&pipeline, &options.resources)?;
     let settings = options.settings;
     let vars = render_vars(&pipeline)?;
+    let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
+    let credentials = resolve_all(&pipeline, &scope)?;
     let transport = Arc::new(ReqwestTransport::new(&pipeline.client)?);
     let _lock = {
         let (dir, name, command) = (settings.state_dir.clone(), pipeline.name.clone(), options.command.clone());
@@ -112,7 +114,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         vars,
     });
     let selection = select(&pipeline, &options.resources, &stored);
-    let resources = run_resources(&pipeline, &context, &selection, &stored, &load_id, options.style).await;
+    let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
     drop(context);
     let closed =
         blocking(move || thread.join().unwrap_or_else(|_| Err(broken("the warehouse's thread panicked")))).await;
@@ -180,6 +182,15 @@ fn render_vars(pipeline: &Pipeline) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(vars)
+}
+
+type CredentialsByResource = HashMap<String, Arc<Credentials>>;
+
+/// The credentials of every resource, before anything is opened or requested: what is wrong with them is a mistake of the
+/// configuration.
+fn resolve_all(pipeline: &Pipeline, scope: &Scope) -> Result<CredentialsByResource> {
+    let resolve = |r: &Resource| Ok((r.name.clone(), Arc::new(http::resolve(&r.auth, scope)?)));
+    pipeline.resources.iter().map(resolve).collect()
 }
 
 async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result<(Box<dyn Destination>, Stored)> {
@@ -260,7 +271,7 @@ async fn run_resources(
     context: &Arc<Context>,
     selection: &Selection,
     stored: &Stored,
-    load_id: &str,
+    credentials: &CredentialsByResource,
     style: Style,
 ) -> Result<Vec<ResourceReport>> {
     let running: Vec<&Resource> = pipeline.resources.iter().filter(|r| selection.running.contains(&r.name)).collect();
@@ -268,7 +279,7 @@ async fn run_resources(
     let (mut feeds, mut receivers) = connect(&running);
     // A child may read its parent's committed rows although the parent itself does not run.
     for resource in &pipeline.resources {
-        let spec = load_spec(pipeline, resource, context, stored, load_id);
+        let spec = load_spec(pipeline, resource, context, stored, &context.load_id);
         let reserved = reserved_names(pipeline, resource, stored);
         context.warehouse.prepare(spec, resource.table.clone(), reserved).await?;
     }
@@ -287,15 +298,23 @@ async fn run_resources(
         });
         let task = Arc::new(Task {
             context: context.clone(),
-            credentials: Arc::new(http::resolve(&resource.auth, &context.scope())?),
+            credentials: credentials
+                .get(&resource.name)
+                .cloned()
+                .ok_or_else(|| broken("a resource has no credentials"))?,
             decoders: Decoders::new(decode_spec(resource), catalog),
             stored: selection.stored.contains(&resource.name),
             feeds: feeds.remove(&resource.name).unwrap_or_default(),
             resource: Arc::new((*resource).clone()),
             tracker,
         });
-        tasks.push((resource.name.clone(), tokio::spawn(resource::run(task, cursor, parents))));
+        tasks.push((task, cursor, parents));
     }
+    // Nothing is requested before everything is ready.
+    let tasks: Vec<_> = tasks
+        .into_iter()
+        .map(|(task, cursor, parents)| (task.resource.name.clone(), tokio::spawn(resource::run(task, cursor, parents))))
+        .collect();
     let mut reports = Vec::new();
     for (name, task) in tasks {
         reports.push(task.await.unwrap_or_else(|e| {

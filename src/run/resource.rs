@@ -97,7 +97,10 @@ async fn finish(task: &Task, outcome: &mut Outcome) -> Written {
     match result {
         Ok(written) => written,
         Err(error) => {
-            // The commit's failure is the news, unless something else had failed before it.
+            // The commit's failure is the news, unless something else had failed before it. A request to end is no failure.
+            if outcome.error.as_ref().is_some_and(|e| e.kind() == Kind::Interrupted) {
+                outcome.error = None;
+            }
             let error = outcome.error.get_or_insert(error);
             let record = Some(task.record(Status::Failed, None, Some(error)));
             let checkpoint = Checkpoint { record, ..Checkpoint::default() };
