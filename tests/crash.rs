@@ -124,6 +124,26 @@ fn killed_at_random_moments_parquet_equals_an_undisturbed_run() {
 }
 
 #[test]
+fn killed_while_the_warehouse_is_made_leaves_one_that_opens_or_none() {
+    let api = Api::new(50);
+    api.put("/videos", (0..3).map(|id| record(id, 0)));
+    let server = serve(&api, Duration::ZERO);
+    for destination in 0..2 {
+        for step in 0..20 {
+            let env = TestEnv::new();
+            env.pipeline(&pipeline(&server, "[resources.videos]\nprimary_key = \"id\"\n"));
+            let warehouse = &env.destinations()[destination];
+            // The first moments of a process, in which the warehouse is made.
+            let running = env.start(&["run", "api", "--destination", &warehouse.flag()]);
+            std::thread::sleep(Duration::from_micros(step * 1_500));
+            running.kill();
+            env.load_into(warehouse, &[]).expect_code(0);
+            assert_eq!(warehouse.dump("api")["videos"].len(), 3, "step {step}");
+        }
+    }
+}
+
+#[test]
 fn a_signal_ends_the_run_soon_with_its_code_and_keeps_what_is_committed() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         for destination in 0..2 {

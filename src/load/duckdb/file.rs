@@ -1,5 +1,6 @@
 //! Opening the DuckDB file: settings, waiting for whoever holds it, and errors that say what the file is.
 
+use super::create::create_if_missing;
 use super::session::Message;
 use crate::error::{Error, Kind, Result};
 use ::duckdb::{Config, Connection};
@@ -51,6 +52,7 @@ pub(super) fn open(settings: &Settings) -> Result<Connection> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| at(&path, "the warehouse's folder could not be made").source(e))?;
     }
+    create_if_missing(&path, config(settings)?)?;
     let start = Instant::now();
     loop {
         // An absolute path is always a file to DuckDB; `name:` would load an extension.

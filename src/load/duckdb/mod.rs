@@ -5,6 +5,7 @@
 //! Rows go straight into their tables, once, and DuckDB's transaction makes them, the schema changes and the bookkeeping
 //! visible together. A process that dies leaves a write-ahead log, which the next open replays up to the last commit.
 
+mod create;
 mod file;
 mod load;
 mod recast;

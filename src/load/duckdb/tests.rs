@@ -174,6 +174,35 @@ fn left_behind(from: &Path, to: &Path) {
     }
 }
 
+/// A process killed while it writes leaves any part of its log, and the log's own first bytes are no exception.
+#[test]
+fn a_write_ahead_log_that_ends_anywhere_opens_at_a_commit() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut alive = warehouse(folder.path());
+    alive.open("shop", "shop_data").unwrap();
+    load_things(&mut alive, "load-1", &Catalog::default(), things_part(vec![Change::CreateTable], &[1], &["a"]));
+    load_things(&mut alive, "load-2", &things(), things_part(Vec::new(), &[2], &["b"]));
+    left_behind(folder.path(), copy.path());
+    let (file, log) = (copy.path().join("shop_data.duckdb"), copy.path().join("shop_data.duckdb.wal"));
+    let (pages, bytes) = (std::fs::read(&file).unwrap(), std::fs::read(&log).unwrap());
+    let mut counts = std::collections::BTreeSet::new();
+    for length in (0..12).chain((12..bytes.len()).step_by(bytes.len() / 30)).chain([bytes.len()]) {
+        std::fs::write(&file, &pages).unwrap();
+        std::fs::write(&log, &bytes[..length]).unwrap();
+        let mut reopened = warehouse(copy.path());
+        reopened.open("shop", "shop_data").unwrap();
+        let is_there = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'things'";
+        let count = match value(&reopened, is_there).as_deref() {
+            Some("1") => value(&reopened, "SELECT count(*) FROM shop_data.shop_data.things").unwrap(),
+            _ => "0".to_owned(),
+        };
+        let loads = value(&reopened, "SELECT count(*) FROM shop_data.shop_data._pintail_loads").unwrap();
+        assert_eq!(count, loads, "rows and records of {length} of {} bytes", bytes.len());
+        counts.insert(count);
+    }
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), ["0", "1", "2"]);
+}
+
 #[test]
 fn any_duckdb_opens_what_a_killed_process_left_behind() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
