@@ -189,3 +189,46 @@ fn var_overrides_the_files_variable() {
     let teams: Vec<_> = server.requests().iter().map(|r| r.param("team").unwrap_or_default().to_owned()).collect();
     assert_eq!(teams, ["growth", "ducks & geese"]);
 }
+
+#[test]
+fn init_writes_a_pipeline_that_passes_check_and_never_overwrites_one() {
+    let env = TestEnv::new();
+    env.run(&["init", "my-shop"]).expect_code(0).expect_stdout(&["pipelines/my-shop.toml", "pintail check my-shop"]);
+    env.run(&["check", "my-shop"]).expect_code(0).expect_stdout(&["ok, 1 resource", "MY_SHOP_TOKEN"]);
+    env.write("pipelines/my-shop.toml", "mine");
+    env.run(&["init", "my-shop"]).expect_code(2).expect_stderr(&["is there already", "nothing was changed"]);
+    assert_eq!(env.read("pipelines/my-shop.toml"), "mine");
+    env.run(&["init", "../shop"]).expect_code(2).expect_stderr(&["no name for a pipeline"]);
+}
+
+#[test]
+fn the_examples_of_a_new_pipeline_are_valid_too() {
+    let env = TestEnv::new();
+    env.run(&["init", "shop"]).expect_code(0);
+    let written = env.read("pipelines/shop.toml");
+    let is_key = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let is_example = |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| is_key(key));
+    // `paginator` has several examples; one of them is as good as another.
+    let mut paginators = 0;
+    let uncommented: Vec<&str> = written
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(example) if is_example(example) => {
+                paginators += usize::from(example.starts_with("paginator"));
+                if example.starts_with("paginator") && paginators > 1 { line } else { example }
+            }
+            _ => line,
+        })
+        .collect();
+    assert!(paginators > 1);
+    env.write("pipelines/all.toml", &uncommented.join("\n"));
+    env.run(&["check", "all"]).expect_code(0).expect_stdout(&["2 resources"]);
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    let env = TestEnv::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        env.run(&["completions", shell]).expect_code(0).expect_stdout(&["pintail", "full-refresh"]);
+    }
+}

@@ -1,7 +1,9 @@
 //! The command line: one file per command.
 
 pub mod check;
+pub mod completions;
 pub mod demo;
+pub mod init;
 pub mod run;
 pub mod schema;
 
@@ -9,7 +11,7 @@ use crate::config::settings::{LogFormat, LogLevel};
 use crate::config::{Settings, Target, load_settings};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -62,6 +64,10 @@ enum Command {
     Check(check::Args),
     /// Print the JSON Schema of pipeline and operator files
     Schema(schema::Args),
+    /// Write a commented pipeline file to start from
+    Init(init::Args),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Args),
     /// Serve a sample API on loopback, load it twice, show the tables
     Demo(demo::DemoArgs),
     #[command(flatten)]
@@ -82,10 +88,6 @@ enum Later {
     #[command(hide = true)]
     Status(Anything),
     #[command(hide = true)]
-    Init(Anything),
-    #[command(hide = true)]
-    Completions(Anything),
-    #[command(hide = true)]
     Report(Anything),
 }
 
@@ -104,8 +106,6 @@ impl Later {
             Later::Preview(_) => "preview",
             Later::State(_) => "state",
             Later::Status(_) => "status",
-            Later::Init(_) => "init",
-            Later::Completions(_) => "completions",
             Later::Report(_) => "report",
         }
     }
@@ -138,6 +138,9 @@ fn dispatch(cli: Cli) -> Result<Exit> {
     if let Command::Schema(args) = &cli.command {
         return schema::run(args, &mut io::stdout().lock());
     }
+    if let Command::Completions(args) = &cli.command {
+        return completions::run(args, Cli::command(), &mut io::stdout().lock());
+    }
     let settings = cli.global.settings()?;
     // Lines would run through the bars, and through the demo's tale; what a person must see is told at the end.
     let level = match &cli.command {
@@ -149,8 +152,9 @@ fn dispatch(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Run(args) => run::run(&args, &settings),
         Command::Check(args) => check::run(&args, &settings, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Init(args) => init::run(&args, &settings, &mut io::stdout().lock()),
         Command::Demo(args) => demo::run(&args, &mut io::stdout().lock(), &run::demo_load).map(|()| Exit::Done),
-        Command::Schema(_) | Command::Later(_) => Ok(Exit::Done),
+        Command::Schema(_) | Command::Completions(_) | Command::Later(_) => Ok(Exit::Done),
     }
 }
 

@@ -61,6 +61,11 @@ impl TestEnv {
         path
     }
 
+    /// The text of a file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("a readable file")
+    }
+
     /// Writes the pipeline file `pipelines/api.toml`.
     pub(crate) fn pipeline(&self, text: &str) {
         self.write("pipelines/api.toml", text);
@@ -187,6 +192,15 @@ impl Outcome {
     pub(crate) fn expect_stderr(self, texts: &[&str]) -> Outcome {
         for text in texts {
             assert!(self.stderr.contains(text), "expected `{text}` in stderr\n{}", self.transcript());
+        }
+        self
+    }
+
+    /// Requires each text in stdout.
+    #[track_caller]
+    pub(crate) fn expect_stdout(self, texts: &[&str]) -> Outcome {
+        for text in texts {
+            assert!(self.stdout.contains(text), "expected `{text}` in stdout\n{}", self.transcript());
         }
         self
     }
