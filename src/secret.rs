@@ -4,6 +4,7 @@
 //! a server may send a credential back in an error body. Data is never altered: rows go to the warehouse as they came.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{OnceLock, RwLock};
 
@@ -44,6 +45,17 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Every value that is a secret, however short.
+fn held() -> &'static RwLock<HashSet<String>> {
+    static HELD: OnceLock<RwLock<HashSet<String>>> = OnceLock::new();
+    HELD.get_or_init(|| RwLock::new(HashSet::new()))
+}
+
+/// Whether a value was held as a secret, also one that is too short to be replaced in text.
+pub fn is_secret(value: &str) -> bool {
+    held().read().unwrap_or_else(std::sync::PoisonError::into_inner).contains(value)
+}
+
 fn known() -> &'static RwLock<Vec<String>> {
     static KNOWN: OnceLock<RwLock<Vec<String>>> = OnceLock::new();
     KNOWN.get_or_init(|| RwLock::new(Vec::new()))
@@ -51,6 +63,7 @@ fn known() -> &'static RwLock<Vec<String>> {
 
 /// Has a value replaced in all text output, also in the forms in which a URL or a Basic header shows it.
 pub fn register(value: &str) {
+    held().write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(value.to_owned());
     if value.chars().count() < SHORTEST_REPLACED {
         return;
     }
@@ -73,11 +86,21 @@ pub fn register(value: &str) {
 
 /// The text with every known secret replaced by `***`.
 pub fn redact(text: &str) -> Cow<'_, str> {
+    replace(text, |_| MASK.to_owned())
+}
+
+/// Every text that is replaced, the longest first.
+pub fn replaced() -> Vec<String> {
+    known().read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+}
+
+/// The text with every known secret replaced by its mask.
+pub fn replace(text: &str, mask: impl Fn(&str) -> String) -> Cow<'_, str> {
     let known = known().read().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut out = Cow::Borrowed(text);
     for secret in known.iter() {
         if out.contains(secret.as_str()) {
-            out = Cow::Owned(out.replace(secret.as_str(), MASK));
+            out = Cow::Owned(out.replace(secret.as_str(), &mask(secret)));
         }
     }
     out
@@ -100,6 +123,7 @@ mod tests {
     fn short_values_stay_in_text() {
         let s = Secret::new("100");
         assert_eq!(redact("limit=100"), "limit=100");
+        assert!(is_secret("100"));
         assert_eq!(s.to_string(), "***");
     }
 }

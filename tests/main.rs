@@ -18,3 +18,4 @@ mod mindstamp;
 mod paging;
 mod schema;
 mod secrets;
+mod tapes;

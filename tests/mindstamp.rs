@@ -44,13 +44,44 @@ fn page(request: &Request, count: usize) -> Vec<Value> {
     (request.number_param("offset", 0)..count).take(100).map(|id| record(id as u64, "parent_id")).collect()
 }
 
+/// What the pipeline needs to load from a server.
+pub(crate) fn variables(server: &Server) -> Vec<(&'static str, String)> {
+    vec![
+        ("MINDSTAMP_TOKEN", TOKEN.to_owned()),
+        ("MINDSTAMP_BASE_URL", server.url("/")),
+        ("MINDSTAMP_PER_MINUTE", "100000".to_owned()),
+        ("MINDSTAMP_PER_HOUR", "100000".to_owned()),
+    ]
+}
+
+/// A small account: the server from which the tape of the pipeline was recorded.
+pub(crate) fn sample() -> Server {
+    let api = Api::new(100);
+    api.put("/videos", (0..2).map(|id| record(id, "owner")));
+    api.put("/viewers", (0..2).map(|id| record(id, "team")));
+    api.put("/views", (0..3).map(|id| record(id, "video_id")));
+    api.put("/interactions", (0..4).map(|id| record(id, "view_id")));
+    api.put("/plink", (0..2).map(|id| record(id, "video_id")));
+    Server::start(move |request| match request.number {
+        3 => Reply::status(503).header("Retry-After", "0"),
+        _ => api.page(request).map_or_else(|| small_rest(request), Reply::json),
+    })
+}
+
+/// As [`rest`], with a nested list that fits on a page.
+fn small_rest(request: &Request) -> Reply {
+    match request.path.as_str() {
+        "/videos/id1/views" => Reply::json(page(request, 3)),
+        _ => rest(request),
+    }
+}
+
 fn env_for(server: &Server) -> TestEnv {
     let mut env = TestEnv::new();
     env.write("pipelines/mindstamp.toml", PIPELINE);
-    env.set("MINDSTAMP_TOKEN", TOKEN);
-    env.set("MINDSTAMP_BASE_URL", server.url("/"));
-    env.set("MINDSTAMP_PER_MINUTE", "100000");
-    env.set("MINDSTAMP_PER_HOUR", "100000");
+    for (name, value) in variables(server) {
+        env.set(name, value);
+    }
     env
 }
 

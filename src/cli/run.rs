@@ -6,6 +6,7 @@ use crate::config::settings::{LogFormat, LogLevel};
 use crate::config::{self, Env, Loaded, Secrets, Settings, Target, find_pipeline};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
+use crate::http::tape::{Tape, TapeUse};
 use crate::run::progress::Style;
 use crate::run::report::{Report, Status};
 use crate::run::shutdown::{Signal, Stop, listen};
@@ -42,11 +43,11 @@ pub struct RunArgs {
     /// Not yet supported
     #[arg(long, hide = true, value_name = "N")]
     max_requests: Option<String>,
-    /// Not yet supported
-    #[arg(long, hide = true, value_name = "DIR")]
+    /// Write every HTTP exchange to a tape, without secrets
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     record: Option<PathBuf>,
-    /// Not yet supported
-    #[arg(long, hide = true, value_name = "DIR")]
+    /// Answer every request from a tape: no network, no secrets, no waits
+    #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
 }
 
@@ -64,7 +65,8 @@ enum Output {
 /// Nothing was requested: a file is wrong, or an option is not supported.
 pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
     refuse_later_options(args)?;
-    let pipelines = load_all(args, settings)?;
+    let tape = open_tape(args)?;
+    let pipelines = load_all(args, settings, tape.as_deref())?;
     let style = if shows_bars(settings) { Style::Bars } else { Style::Lines };
     runtime()?.block_on(async {
         let stop = Stop::default();
@@ -79,6 +81,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
                 resources: args.resources.clone(),
                 full_refresh: args.full_refresh,
                 style,
+                tape: tape_use(args, tape.as_ref(), &loaded)?,
                 ..options(loaded, settings, stop.clone())
             };
             exits.push(match execute(options).await {
@@ -97,25 +100,48 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
 }
 
 fn refuse_later_options(args: &RunArgs) -> Result<()> {
-    let later = [
-        ("--max-duration", args.max_duration.is_some()),
-        ("--max-requests", args.max_requests.is_some()),
-        ("--record", args.record.is_some()),
-        ("--replay", args.replay.is_some()),
-    ];
+    let later = [("--max-duration", args.max_duration.is_some()), ("--max-requests", args.max_requests.is_some())];
     match later.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(Error::new(Kind::Config, format!("`{name}` is not yet supported"))),
         None => Ok(()),
     }
 }
 
-/// All files are read before anything is requested, and all that are wrong are told.
-fn load_all(args: &RunArgs, settings: &Settings) -> Result<Vec<Loaded>> {
+/// The tape to replay. A tape is one pipeline's.
+fn open_tape(args: &RunArgs) -> Result<Option<Arc<Tape>>> {
+    if (args.record.is_some() || args.replay.is_some()) && args.pipelines.len() > 1 {
+        return Err(Error::new(Kind::Config, "a tape is one pipeline's, and several are to run")
+            .hint("record and replay each with a command and a folder of its own"));
+    }
+    args.replay.as_deref().map(|folder| Tape::open(folder).map(Arc::new)).transpose()
+}
+
+fn tape_use(args: &RunArgs, tape: Option<&Arc<Tape>>, loaded: &Loaded) -> Result<TapeUse> {
+    match (tape, &args.record) {
+        (Some(tape), _) => {
+            tape.check_pipeline(&loaded.pipeline.name)?;
+            Ok(TapeUse::Replay(tape.clone()))
+        }
+        (None, Some(folder)) => {
+            Ok(TapeUse::Record { folder: folder.clone(), variables: loaded.used_variables.clone() })
+        }
+        (None, None) => Ok(TapeUse::None),
+    }
+}
+
+/// All files are read before anything is requested, and all that are wrong are told. With a tape they see the variables of
+/// the recorded run, and nothing of the environment.
+fn load_all(args: &RunArgs, settings: &Settings, tape: Option<&Tape>) -> Result<Vec<Loaded>> {
+    let recorded = tape.map(Tape::environment);
+    let (env, secrets) = match &recorded {
+        Some(recorded) => (recorded, Secrets::Optional),
+        None => (&settings.env, Secrets::Required),
+    };
     let mut pipelines = Vec::new();
     let mut failures: Vec<Error> = Vec::new();
     for name in &args.pipelines {
-        let loaded = find_pipeline(settings, name)
-            .and_then(|path| config::load_pipeline(&path, &args.vars, &settings.env, Secrets::Required));
+        let loaded =
+            find_pipeline(settings, name).and_then(|path| config::load_pipeline(&path, &args.vars, env, secrets));
         match loaded {
             Ok(loaded) => pipelines.push(loaded),
             Err(error) => failures.push(error),
@@ -144,6 +170,7 @@ fn options(loaded: Loaded, settings: &Settings, stop: Stop) -> RunOptions<'_> {
         command: command.join(" "),
         stop,
         permits: settings.run.concurrency.map(|n| Arc::new(Semaphore::new(n))),
+        tape: TapeUse::None,
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::Path;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Env {
     variables: BTreeMap<String, String>,
+    /// What stands for each secret, if this is the environment of a recorded run.
+    masks: Option<BTreeMap<String, String>>,
 }
 
 impl Env {
@@ -49,7 +51,33 @@ impl Env {
 
     /// Exactly these variables.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Env {
-        Env { variables: pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect() }
+        Env { variables: pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect(), masks: None }
+    }
+
+    /// The environment of a recorded run: its variables (files as `file:PATH`), and a mask for each that was a secret.
+    pub fn recorded(variables: BTreeMap<String, String>, masks: BTreeMap<String, String>) -> Env {
+        Env { variables, masks: Some(masks) }
+    }
+
+    /// What stands for a variable that was a secret when the run was recorded.
+    pub fn mask(&self, name: &str) -> Option<&str> {
+        self.masks.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The content of a `${file:PATH}` of a recorded run.
+    pub fn recorded_file(&self, name: &str) -> Option<&str> {
+        self.masks.as_ref()?;
+        self.get(name)
+    }
+
+    /// Adds a variable.
+    pub fn insert(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Names and values of all variables.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The value of a variable.

@@ -30,7 +30,7 @@ use std::path::Path;
 pub enum Secrets {
     /// To run: a missing one is an error.
     Required,
-    /// To check without credentials: a missing one stands as it is written.
+    /// To check or replay without credentials: a missing one stands as it is written.
     Optional,
 }
 
@@ -43,6 +43,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Variables (and files, as `file:PATH`) without a value. Empty with [`Secrets::Required`].
     pub missing_variables: Vec<String>,
+    /// Variables (and files, as `file:PATH`) that the file used, with their values.
+    pub used_variables: Env,
 }
 
 /// Reads a pipeline file. `vars` override its `[vars]`.
@@ -60,9 +62,9 @@ pub fn load_pipeline(path: &Path, vars: &[(String, String)], env: &Env, mode: Se
 /// All mistakes of the file.
 pub fn pipeline(path: &Path, source: &str, vars: &[(String, String)], env: &Env, secrets: Secrets) -> Result<Loaded> {
     let mut found = Diagnostics::new(path.display().to_string(), source);
-    let mut missing_variables = Vec::new();
+    let mut substituted = tree::Substituted::default();
     let sources = tree::Sources { env, folder: folder_of(path), secrets };
-    let pipeline = tree::parse(source, &sources, &mut found, &mut missing_variables).and_then(|table| {
+    let pipeline = tree::parse(source, &sources, &mut found, &mut substituted).and_then(|table| {
         check::check_table(&table, &keys::PIPELINE, 0..0, &mut found);
         build::pipeline(path, &table, vars, &mut found)
     });
@@ -70,7 +72,7 @@ pub fn pipeline(path: &Path, source: &str, vars: &[(String, String)], env: &Env,
     let pipeline = pipeline.ok_or_else(|| {
         Error::new(Kind::Internal, "a pipeline file was refused without a reason").with("file", path.display())
     })?;
-    Ok(Loaded { pipeline, warnings, missing_variables })
+    Ok(Loaded { pipeline, warnings, missing_variables: substituted.missing, used_variables: substituted.found })
 }
 
 /// The folder that paths in a file are relative to.

@@ -188,7 +188,7 @@ pub fn settings(file: &Path, source: &str, env: Env) -> Result<Settings> {
     let folder = super::folder_of(file);
     let sources = tree::Sources { env: &env, folder, secrets: Secrets::Required };
     let mut settings = Settings { file: Some(file.to_owned()), ..Settings::default() };
-    if let Some(table) = tree::parse(source, &sources, &mut found, &mut Vec::new()) {
+    if let Some(table) = tree::parse(source, &sources, &mut found, &mut tree::Substituted::default()) {
         check::check_table(&table, &keys::CONFIG, 0..0, &mut found);
         if !found.has_errors() {
             fill(&mut settings, &table, folder, &mut found);

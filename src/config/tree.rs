@@ -156,19 +156,28 @@ pub struct Sources<'a> {
     pub secrets: Secrets,
 }
 
-/// Parses a file. Mistakes of syntax and of substitutions go to the diagnostics; `missing` gets the names of variables and
-/// files that have no value. None: the syntax is too broken to look further.
+/// What the `${…}` of a file were. A file is named `file:PATH`.
+#[derive(Debug, Default)]
+pub struct Substituted {
+    /// Names that have no value.
+    pub missing: Vec<String>,
+    /// Names and values that were brought in.
+    pub found: Env,
+}
+
+/// Parses a file. Mistakes of syntax and of substitutions go to the diagnostics. None: the syntax is too broken to look
+/// further.
 pub fn parse(
     source: &str,
     sources: &Sources<'_>,
     diagnostics: &mut Diagnostics,
-    missing: &mut Vec<String>,
+    substituted: &mut Substituted,
 ) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(source);
     if !errors.is_empty() && !report_syntax(source, &errors, diagnostics) {
         return None;
     }
-    let mut reader = Reader { source, sources, diagnostics, missing };
+    let mut reader = Reader { source, sources, diagnostics, substituted };
     Some(reader.table(document.get_ref()))
 }
 
@@ -219,7 +228,7 @@ struct Reader<'a, 'd> {
     source: &'a str,
     sources: &'a Sources<'a>,
     diagnostics: &'d mut Diagnostics,
-    missing: &'d mut Vec<String>,
+    substituted: &'d mut Substituted,
 }
 
 impl Reader<'_, '_> {
@@ -297,10 +306,16 @@ impl Reader<'_, '_> {
     }
 
     fn variable(&mut self, name: &str, default: Option<String>, written: &str, span: Range<usize>) -> Piece {
+        if let Some(mask) = self.sources.env.mask(name) {
+            return Piece::Missing { written: mask.to_owned() };
+        }
         match (self.sources.env.get(name), default) {
             // As in a shell, `:-` also replaces an empty value.
             (Some(""), Some(default)) | (None, Some(default)) => Piece::Value { text: default, secret: false },
-            (Some(value), _) => Piece::Value { text: value.to_owned(), secret: true },
+            (Some(value), _) => {
+                self.substituted.found.insert(name, value);
+                Piece::Value { text: value.to_owned(), secret: true }
+            }
             (None, None) => {
                 self.note_missing(name);
                 if self.sources.secrets == Secrets::Required {
@@ -315,14 +330,23 @@ impl Reader<'_, '_> {
     }
 
     fn file(&mut self, path: &str, written: &str, span: Range<usize>) -> Piece {
-        match std::fs::read_to_string(self.sources.folder.join(path)) {
+        let name = format!("file:{path}");
+        if let Some(mask) = self.sources.env.mask(&name) {
+            return Piece::Missing { written: mask.to_owned() };
+        }
+        let content = match self.sources.env.recorded_file(&name) {
+            Some(recorded) => Ok(recorded.to_owned()),
+            None => std::fs::read_to_string(self.sources.folder.join(path)),
+        };
+        match content {
             Ok(content) => {
                 let value = content.strip_suffix('\n').unwrap_or(&content);
                 let value = value.strip_suffix('\r').unwrap_or(value);
+                self.substituted.found.insert(&name, value);
                 Piece::Value { text: value.to_owned(), secret: true }
             }
             Err(cause) => {
-                self.note_missing(&format!("file:{path}"));
+                self.note_missing(&name);
                 if self.sources.secrets == Secrets::Required {
                     self.diagnostics.error(span, format!("the file `{path}` can't be read: {cause}"));
                 }
@@ -332,8 +356,8 @@ impl Reader<'_, '_> {
     }
 
     fn note_missing(&mut self, name: &str) {
-        if !self.missing.iter().any(|known| known == name) {
-            self.missing.push(name.to_owned());
+        if !self.substituted.missing.iter().any(|known| known == name) {
+            self.substituted.missing.push(name.to_owned());
         }
     }
 }

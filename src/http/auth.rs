@@ -110,6 +110,7 @@ pub(super) fn dress(
         }
     }
     let mut url = hop.url.clone();
+    let mut secret_params = Vec::new();
     if trusted {
         for (name, secret) in &request.secret_headers {
             let name = header_name(name)?;
@@ -120,9 +121,11 @@ pub(super) fn dress(
         }
         for (name, secret) in request.secret_params.iter().chain(&credentials.params) {
             url.query_pairs_mut().append_pair(name, secret.expose());
+            secret_params.push(name.clone());
         }
     }
-    Ok(WireRequest { method: method(&hop.method)?, url, headers, body, body_bytes_max })
+    let method = method(&hop.method)?;
+    Ok(WireRequest { method, url, headers, body, body_bytes_max, secret_params, is_login: false })
 }
 
 /// The proxy of the client. Its URL may hold a password.

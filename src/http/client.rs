@@ -4,7 +4,7 @@ use super::auth::{self, Credentials};
 use super::limit::Limiter;
 use super::origin::Origins;
 use super::redirect::{self, Hop, REDIRECTS_MAX};
-use super::retry::{self, Asker, Decision, Outcome, Pause, Progress};
+use super::retry::{self, Asker, Decision, Outcome, Pace, Pause, Progress};
 use super::transport::{Transport, TransportError, WireRequest, WireResponse};
 use super::{Answer, Meter, Request, Response, failure};
 use crate::error::{Error, Kind, Result};
@@ -41,6 +41,7 @@ struct Shared {
     transport: Arc<dyn Transport>,
     limiter: Limiter,
     stop: Stop,
+    pace: Pace,
     permits: Semaphore,
     global_permits: Option<Arc<Semaphore>>,
 }
@@ -61,6 +62,7 @@ impl Http {
         transport: Arc<dyn Transport>,
         limiter: Limiter,
         stop: Stop,
+        pace: Pace,
         global_permits: Option<Arc<Semaphore>>,
     ) -> Self {
         Http(Arc::new(Shared {
@@ -70,6 +72,7 @@ impl Http {
             transport,
             limiter,
             stop,
+            pace,
             permits: Semaphore::new(client.concurrency.max(1)),
             global_permits,
         }))
@@ -199,16 +202,17 @@ impl Http {
     /// Waits before the next try. When the server said for how long, no other request of the run is sent meanwhile.
     async fn wait(&self, pause: &Pause, meter: &Meter) -> Result<()> {
         meter.retries.fetch_add(1, Ordering::Relaxed);
+        let wait = self.0.pace.of(pause.wait);
         let _waiting = match pause.asker {
             Asker::Policy => None,
             Asker::Server { stated } => {
                 if stated {
-                    self.0.limiter.hold(pause.wait);
+                    self.0.limiter.hold(wait);
                 }
                 Some(Waiting::begin(meter))
             }
         };
-        retry::pause(&self.0.stop, pause.wait).await
+        retry::pause(&self.0.stop, wait).await
     }
 }
 

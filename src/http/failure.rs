@@ -120,6 +120,7 @@ fn of_transport(target: &str, error: &TransportError) -> Error {
         TransportErrorKind::Reset | TransportErrorKind::Unknown => Kind::Network,
         TransportErrorKind::Truncated | TransportErrorKind::Decode | TransportErrorKind::TooLarge => Kind::Body,
         TransportErrorKind::Unsendable => Kind::Config,
+        TransportErrorKind::NotOnTape | TransportErrorKind::TapeUnusable => Kind::State,
     };
     let mut shown = Error::new(kind, error.kind.sentence()).with("request", target);
     if let Some(received) = &error.received {
@@ -146,7 +147,11 @@ fn hint_of_transport(kind: TransportErrorKind) -> Option<&'static str> {
         }
         TransportErrorKind::TooLarge => Some("ask for smaller pages, or raise `[client].max_response_bytes`"),
         TransportErrorKind::Reset | TransportErrorKind::Truncated | TransportErrorKind::Decode => None,
-        TransportErrorKind::Unsendable | TransportErrorKind::Unknown => None,
+        TransportErrorKind::NotOnTape => Some(
+            "a replay asks what the recorded run asked as long as both begin alike: with the same pipeline file and `--var`s, \
+             and an empty warehouse or `--full-refresh`",
+        ),
+        TransportErrorKind::Unsendable | TransportErrorKind::Unknown | TransportErrorKind::TapeUnusable => None,
     }
 }
 

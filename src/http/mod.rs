@@ -2,7 +2,7 @@
 //!
 //! [`Http::send`] takes a [`Request`] to its [`Answer`]: it waits for the rate windows, adds credentials where they may
 //! go, follows redirects within the allowed hosts, and tries again as [`retry::decide`] says. Below it is the one-method
-//! trait [`Transport`], so that a tape or a scripted server can stand in for the network.
+//! trait [`Transport`], so that a [`tape`] or a scripted server can stand in for the network.
 
 mod auth;
 mod client;
@@ -11,6 +11,7 @@ pub mod limit;
 pub mod origin;
 mod redirect;
 pub mod retry;
+pub mod tape;
 pub mod transport;
 
 pub use auth::{Credentials, resolve};
@@ -18,6 +19,7 @@ pub use client::{Http, Validate, any_body};
 pub use failure::{describe, excerpt};
 pub use limit::Limiter;
 pub use reqwest::header::HeaderMap;
+pub use retry::Pace;
 pub use transport::{ReqwestTransport, Transport};
 
 use crate::secret::Secret;

@@ -295,6 +295,26 @@ pub(super) fn interrupted() -> Error {
     Error::new(Kind::Interrupted, "the run was asked to end")
 }
 
+/// Whether waits take their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// They do: a server wants them.
+    #[default]
+    RealTime,
+    /// They are over at once: a tape is played.
+    Instant,
+}
+
+impl Pace {
+    /// How long a wait takes.
+    pub fn of(self, wait: Duration) -> Duration {
+        match self {
+            Pace::RealTime => wait,
+            Pace::Instant => Duration::ZERO,
+        }
+    }
+}
+
 /// Waits, unless the run is asked to end.
 ///
 /// # Errors

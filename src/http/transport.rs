@@ -44,6 +44,10 @@ pub struct WireRequest {
     pub body: Option<Bytes>,
     /// Largest decompressed body to accept, bytes.
     pub body_bytes_max: u64,
+    /// Names of the query parameters that hold credentials.
+    pub secret_params: Vec<String>,
+    /// Whether it asks for credentials: its body and its answer are secret.
+    pub is_login: bool,
 }
 
 /// An answer that arrived whole, decompressed.
@@ -76,6 +80,10 @@ pub enum TransportErrorKind {
     TooLarge,
     /// The request can't be put on the wire. Not retried.
     Unsendable,
+    /// A tape is played, and has no such request. Not retried.
+    NotOnTape,
+    /// The tape can't be read or written. Not retried.
+    TapeUnusable,
     /// Anything else. Retried.
     Unknown,
 }
@@ -85,7 +93,7 @@ impl TransportErrorKind {
     pub fn is_retried(self) -> bool {
         match self {
             Self::Connect | Self::Timeout | Self::Reset | Self::Truncated | Self::Decode | Self::Unknown => true,
-            Self::Tls | Self::TooLarge | Self::Unsendable => false,
+            Self::Tls | Self::TooLarge | Self::Unsendable | Self::NotOnTape | Self::TapeUnusable => false,
         }
     }
 
@@ -100,6 +108,8 @@ impl TransportErrorKind {
             Self::Decode => "the body is not in the encoding that its Content-Encoding names",
             Self::TooLarge => "the body is larger than `max_response_bytes`",
             Self::Unsendable => "the request can't be put on the wire",
+            Self::NotOnTape => "the request is not on the tape",
+            Self::TapeUnusable => "the tape can't be used",
             Self::Unknown => "the request failed",
         }
     }

@@ -8,13 +8,15 @@ use super::resource;
 use super::shutdown::Stop;
 use super::unit::{Decoders, Task};
 use super::warehouse::{self, Setup, Warehouse};
+use super::wire::{self, Wire};
 use super::writer::is_keyed;
 use crate::batch::decode::DecodeSpec;
 use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
 use crate::extract::CursorValue;
-use crate::http::{self, Credentials, Http, Limiter, ReqwestTransport};
+use crate::http::tape::TapeUse;
+use crate::http::{self, Credentials, Http};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
@@ -47,6 +49,8 @@ pub struct RunOptions<'a> {
     pub stop: Stop,
     /// Bounds requests in flight over several pipelines.
     pub permits: Option<Arc<Semaphore>>,
+    /// Whether the run is recorded, or is itself a recording.
+    pub tape: TapeUse,
 }
 
 /// What all tasks of a run share.
@@ -56,7 +60,10 @@ pub(super) struct Context {
     pub(super) warehouse: Warehouse,
     pub(super) stop: Stop,
     pub(super) load_id: String,
+    /// When the run began, as its requests say it: when a tape is played, the recorded run's beginning.
     pub(super) started_at: DateTime<Utc>,
+    /// When the run began, as its rows say it.
+    pub(super) loaded_at: DateTime<Utc>,
     pub(super) full_refresh: bool,
     pub(super) vars: Vec<(String, String)>,
 }
@@ -75,15 +82,16 @@ struct Selection {
 /// Nothing was requested: the configuration does not hold together, the lock is held, or the warehouse can't be opened.
 /// Whatever happens after the first request is in the report.
 pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
-    let started_at = Utc::now();
-    let load_id = new_load_id(started_at);
+    let loaded_at = Utc::now();
+    let load_id = new_load_id(loaded_at);
+    let started_at = options.tape.started_at().unwrap_or(loaded_at);
     let pipeline = Arc::new(options.pipeline);
     check_names(&pipeline, &options.resources)?;
     let settings = options.settings;
     let vars = render_vars(&pipeline)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
     let credentials = resolve_all(&pipeline, &scope)?;
-    let transport = Arc::new(ReqwestTransport::new(&pipeline.client)?);
+    let network = wire::network(&options.tape, &pipeline.client)?;
     let _lock = {
         let (dir, name, command) = (settings.state_dir.clone(), pipeline.name.clone(), options.command.clone());
         let wait = settings.run.lock_wait;
@@ -92,9 +100,10 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let (destination, stored) = open(settings, &pipeline, &options.command).await?;
     let location = destination.location();
     let copy = readable_copy(settings, &pipeline, &location, &stored);
-    let limits = settings.state_dir.join(format!("{}.limits", pipeline.name));
-    let limiter = Limiter::open(Some(limits), &pipeline.client.rate_limits)?;
-    let http = Http::new(&pipeline.client, transport, limiter, options.stop.clone(), options.permits);
+    let wire = Wire::new(&options.tape, network, &pipeline.name, started_at)?;
+    let limiter = wire.limiter(&settings.state_dir, &pipeline)?;
+    let (transport, pace) = (wire.transport.clone(), wire.pace);
+    let http = Http::new(&pipeline.client, transport, limiter, options.stop.clone(), pace, options.permits);
     let (warehouse, thread) = warehouse::start(Setup {
         destination,
         copy,
@@ -110,11 +119,13 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         stop: options.stop.clone(),
         load_id: load_id.clone(),
         started_at,
+        loaded_at,
         full_refresh: options.full_refresh,
         vars,
     });
     let selection = select(&pipeline, &options.resources, &stored);
     let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
+    wire.report_unused();
     drop(context);
     let closed =
         blocking(move || thread.join().unwrap_or_else(|_| Err(broken("the warehouse's thread panicked")))).await;
@@ -126,7 +137,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         pipeline: pipeline.name.clone(),
         load_id,
         status: overall(&resources, error.as_ref(), &options.stop),
-        started_at,
+        started_at: loaded_at,
         finished_at: Utc::now(),
         destination: location,
         dataset: pipeline.dataset.clone(),
@@ -345,7 +356,7 @@ fn connect(running: &[&Resource]) -> (Feeds, Receivers) {
 fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored: &Stored, load_id: &str) -> LoadSpec {
     LoadSpec {
         load_id: load_id.to_owned(),
-        loaded_at: context.started_at,
+        loaded_at: context.loaded_at,
         pipeline: pipeline.name.clone(),
         dataset: pipeline.dataset.clone(),
         resource: resource.name.clone(),

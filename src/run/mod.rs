@@ -12,6 +12,7 @@ mod resource;
 pub mod shutdown;
 mod unit;
 pub mod warehouse;
+mod wire;
 mod writer;
 
 pub use engine::{RunOptions, execute};

@@ -89,7 +89,8 @@ impl TestEnv {
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            let ours = text.starts_with("MINDSTAMP_") || text.starts_with("PINTAIL_");
+            let ours =
+                ["MINDSTAMP_", "MIND_", "STINTMINT_", "POCKETBASE_", "PINTAIL_"].iter().any(|p| text.starts_with(p));
             if ours || text.to_lowercase().ends_with("_proxy") || text == "RUST_LOG" {
                 command.env_remove(name);
             }

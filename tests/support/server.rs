@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     /// The how-manieth request of this server, from 0.
     pub(crate) number: usize,
+    /// Empty where there is none.
+    pub(crate) body: String,
 }
 
 impl Request {
@@ -37,7 +39,7 @@ impl Request {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    fn parse(head: &str, number: usize) -> Request {
+    fn parse(head: &str, body: &str, number: usize) -> Request {
         let mut lines = head.split("\r\n");
         let mut first = lines.next().unwrap_or_default().split(' ');
         let method = first.next().unwrap_or_default().to_owned();
@@ -53,6 +55,7 @@ impl Request {
                 .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
                 .collect(),
             number,
+            body: body.to_owned(),
         }
     }
 }
@@ -219,10 +222,10 @@ impl Drop for Server {
 /// Serves one connection until it ends.
 fn serve(mut stream: TcpStream, shared: &Shared) {
     let _ = stream.set_nodelay(true);
-    while let Some(head) = peek_head(&stream) {
+    while let Some((head, body)) = peek_request(&stream) {
         let request = {
             let mut requests = shared.requests.lock().expect("no handler panics with the lock");
-            let request = Request::parse(&head, requests.len());
+            let request = Request::parse(&head, &body, requests.len());
             requests.push(request.clone());
             request
         };
@@ -232,16 +235,15 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
             // The request is still unread: closing a socket with unread bytes sends a reset.
             return;
         }
-        let body_length = request.header("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
-        if !consume(&mut stream, head.len() + body_length) || !send(&mut stream, &reply) {
+        if !consume(&mut stream, head.len() + body_length(&head)) || !send(&mut stream, &reply) {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }
     }
 }
 
-/// The head of the next request, left unread; none when the connection ends.
-fn peek_head(stream: &TcpStream) -> Option<String> {
+/// Head and body of the next request, left unread; none when the connection ends.
+fn peek_request(stream: &TcpStream) -> Option<(String, String)> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = stream.peek(&mut buffer).ok()?;
@@ -249,10 +251,20 @@ fn peek_head(stream: &TcpStream) -> Option<String> {
             return None;
         }
         if let Some(end) = buffer[..length].windows(4).position(|w| w == b"\r\n\r\n") {
-            return Some(String::from_utf8_lossy(&buffer[..end + 4]).into_owned());
+            let (head, rest) = buffer[..length].split_at(end + 4);
+            let head = String::from_utf8_lossy(head).into_owned();
+            let body_length = body_length(&head);
+            if rest.len() >= body_length {
+                return Some((head, String::from_utf8_lossy(&rest[..body_length]).into_owned()));
+            }
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+fn body_length(head: &str) -> usize {
+    let line = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(str::to_owned));
+    line.and_then(|length| length.trim().parse().ok()).unwrap_or(0)
 }
 
 fn consume(stream: &mut TcpStream, byte_count: usize) -> bool {

@@ -1,7 +1,7 @@
 use super::super::fixture::{client, incremental, offset, resource};
 use super::*;
 use crate::http::transport::{TransportError, WireRequest, WireResponse};
-use crate::http::{Limiter, Transport};
+use crate::http::{Limiter, Pace, Transport};
 use crate::plan::model::{Action, Paginator, ResponseAction, Retry};
 use crate::run::shutdown::Stop;
 use futures_util::future::BoxFuture;
@@ -30,7 +30,7 @@ fn start(resource: Resource, answers: &[Scripted]) -> (Walk, Arc<Script>) {
     let mut client = client();
     client.retry = Retry { max_attempts: 2, ..client.retry };
     let limiter = Limiter::open(None, &[]).unwrap();
-    let http = Http::new(&client, script.clone(), limiter, Stop::default(), None);
+    let http = Http::new(&client, script.clone(), limiter, Stop::default(), Pace::RealTime, None);
     let spec = WalkSpec {
         resource: Arc::new(resource),
         client: Arc::new(client),

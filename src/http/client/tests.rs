@@ -155,7 +155,7 @@ impl Run {
 async fn run_with(request: &Request, actions: &[ResponseAction], validate: Validate<'_>, steps: Vec<Step>) -> Run {
     let transport = Scripted::new(steps);
     let limiter = Limiter::open(None, &[]).unwrap();
-    let http = Http::new(&client(), Arc::<Scripted>::clone(&transport), limiter, Stop::default(), None);
+    let http = Http::new(&client(), Arc::<Scripted>::clone(&transport), limiter, Stop::default(), Pace::RealTime, None);
     let meter = Meter::default();
     let result = http.send(request, &bearer(), actions, &meter, validate).await;
     Run { transport, meter, result }
@@ -372,7 +372,8 @@ async fn a_token_that_a_header_cannot_hold_is_named_without_being_shown() {
 async fn every_request_passes_the_rate_windows() {
     let transport = Scripted::new([status(500), redirect_to("/v1/other"), ok("[]")]);
     let limiter = Limiter::open(None, &[RateLimit { count: 1, per: Duration::from_millis(100) }]).unwrap();
-    let http = Http::new(&client(), transport, limiter, Stop::default(), Some(Arc::new(Semaphore::new(1))));
+    let http =
+        Http::new(&client(), transport, limiter, Stop::default(), Pace::RealTime, Some(Arc::new(Semaphore::new(1))));
     let (meter, begun) = (Meter::default(), Instant::now());
     http.send(&items(), &bearer(), &[], &meter, &any_body).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(209), "{:?}", begun.elapsed());
@@ -384,7 +385,7 @@ async fn a_stop_ends_waits_at_once_and_starts_nothing_new() {
     let transport = Scripted::new([Step::Answer(429, vec![("retry-after", "2".to_owned())], "")]);
     let stop = Stop::default();
     let limiter = Limiter::open(None, &[]).unwrap();
-    let http = Http::new(&client(), Arc::<Scripted>::clone(&transport), limiter, stop.clone(), None);
+    let http = Http::new(&client(), Arc::<Scripted>::clone(&transport), limiter, stop.clone(), Pace::RealTime, None);
     let other = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(30)).await;
@@ -403,7 +404,7 @@ async fn a_stop_ends_waits_at_once_and_starts_nothing_new() {
 async fn a_request_in_flight_is_given_up_seconds_after_a_stop() {
     let stop = Stop::default();
     let limiter = Limiter::open(None, &[]).unwrap();
-    let http = Http::new(&client(), Scripted::new([Step::Hang]), limiter, stop.clone(), None);
+    let http = Http::new(&client(), Scripted::new([Step::Hang]), limiter, stop.clone(), Pace::RealTime, None);
     let begun = Instant::now();
     let other = stop.clone();
     tokio::spawn(async move {
@@ -419,7 +420,7 @@ async fn a_request_in_flight_is_given_up_seconds_after_a_stop() {
 async fn concurrency_bounds_the_requests_in_flight() {
     let transport = Scripted::new((0..6).map(|_| Step::Hang));
     let limiter = Limiter::open(None, &[]).unwrap();
-    let http = Http::new(&client(), Arc::<Scripted>::clone(&transport), limiter, Stop::default(), None);
+    let http = Http::new(&client(), Arc::<Scripted>::clone(&transport), limiter, Stop::default(), Pace::RealTime, None);
     let sends: Vec<_> = (0..6)
         .map(|_| {
             let http = http.clone();

@@ -75,7 +75,15 @@ fn client(url: &Url) -> Client {
 fn get(url: &Url) -> WireRequest {
     let mut url = url.clone();
     url.set_query(Some("api_key=never-in-an-error"));
-    WireRequest { method: Method::GET, url, headers: HeaderMap::new(), body: None, body_bytes_max: 1 << 20 }
+    WireRequest {
+        method: Method::GET,
+        url,
+        headers: HeaderMap::new(),
+        body: None,
+        body_bytes_max: 1 << 20,
+        secret_params: Vec::new(),
+        is_login: false,
+    }
 }
 
 async fn call(url: &Url) -> Result<WireResponse, TransportError> {
