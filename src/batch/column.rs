@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::schema::ColumnType;
 use crate::schema::number::Decimal;
+use crate::schema::reading::Reading;
 use crate::schema::temporal::{self, Temporal};
 use crate::schema::types::{Numbers, Observed, Uniform};
 use crate::schema::widen::{parse_text, widen_array};
@@ -19,6 +20,8 @@ use std::sync::Arc;
 pub struct ColumnBuffer {
     observed: Observed,
     declared: Option<ColumnType>,
+    /// What dates and times of a declared column look like.
+    reading: Reading,
     data_type: ColumnType,
     data: Data,
     valid: BooleanBufferBuilder,
@@ -52,12 +55,20 @@ impl ColumnBuffer {
         ColumnBuffer {
             observed,
             declared,
+            reading: Reading::default(),
             data_type,
             data,
             valid: BooleanBufferBuilder::new(0),
             magnitude_max: 0,
             touched: false,
         }
+    }
+
+    /// Has a declared column read its dates and times as the file says.
+    #[must_use]
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        self
     }
 
     /// Rows so far.
@@ -195,6 +206,10 @@ impl ColumnBuffer {
     /// As [`ColumnBuffer::boolean`].
     #[inline]
     pub fn text(&mut self, text: &[u8]) -> Result<()> {
+        if self.declared.is_some() && self.reading.empty_is_null() && text.trim_ascii().is_empty() {
+            self.null();
+            return Ok(());
+        }
         let temporal = if self.declared.is_some() { None } else { temporal::parse(text) };
         match (&mut self.data, temporal) {
             (Data::Text { ends, bytes }, None) => {
@@ -296,7 +311,7 @@ impl ColumnBuffer {
         self.magnitude_max = 0;
         let array = self.take_array();
         let array = match self.declared {
-            Some(declared) => parse_text(array.as_string::<i32>(), declared)?,
+            Some(declared) => parse_text(array.as_string::<i32>(), declared, &self.reading)?,
             None => array,
         };
         Ok((array, self.observed))

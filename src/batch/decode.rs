@@ -4,8 +4,9 @@ use super::pass::Pass;
 use super::shape::{ROOT, Shape, ShapeSpec, TableId};
 use super::{Chunk, ChunkColumn, Decoded, Lineage};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::OnCursorMissing;
+use crate::plan::model::{ColumnHint, OnCursorMissing};
 use crate::schema::catalog::{Catalog, Source};
+use crate::schema::names;
 use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Int64Array};
 use arrow::buffer::Buffer;
 use arrow::compute::filter;
@@ -135,6 +136,7 @@ impl Decoder {
             list_index: Arc::new(Int64Array::from(std::mem::take(&mut t.rows.index))),
         });
         if table == ROOT {
+            refuse_nulls(&self.spec.shape.columns, &columns)?;
             for (name, value) in parent {
                 columns.push(constant(name, value, rows)?);
             }
@@ -212,6 +214,31 @@ fn constant(name: &str, value: &Value, rows: usize) -> Result<ChunkColumn> {
     }
     let (array, observed) = buffer.finish(rows).map_err(|_| Error::new(Kind::Internal, "an undeclared column"))?;
     Ok(ChunkColumn { source: Source::Parent(name.to_owned()), observed, declared: None, array })
+}
+
+/// Refuses nulls in columns of the record table that the file declares with `nullable = false`.
+fn refuse_nulls(hints: &[ColumnHint], columns: &[ChunkColumn]) -> Result<()> {
+    for hint in hints.iter().filter(|hint| !hint.nullable) {
+        let column = columns.iter().find(|column| column_name(&column.source) == hint.name);
+        let row = match column {
+            Some(column) => (0..column.array.len()).find(|row| column.array.is_null(*row)),
+            None => Some(0),
+        };
+        if let Some(row) = row {
+            return Err(Error::new(Kind::Data, format!("`{}` is null or missing in a record", hint.name))
+                .with("at", format!("row {} of the page", row + 1))
+                .hint("`columns` declares it with `nullable = false`"));
+        }
+    }
+    Ok(())
+}
+
+fn column_name(source: &Source) -> String {
+    match source {
+        Source::Field(path) => names::column_name(path),
+        Source::Value => "value".to_owned(),
+        Source::Parent(name) => name.clone(),
+    }
 }
 
 fn undeclared(source: &Source, declared: Option<crate::schema::ColumnType>, row: usize) -> Error {

@@ -25,6 +25,8 @@ pub(super) struct Pass<'s> {
     cursor: Vec<Option<Range<usize>>>,
     scratch: Vec<u8>,
     root_row: usize,
+    /// The field whose text is being read as JSON: its tokens are no bytes of the page.
+    within_text_of: Option<FieldId>,
 }
 
 impl<'s> Pass<'s> {
@@ -42,6 +44,7 @@ impl<'s> Pass<'s> {
             parent_hash: xxh3_128(parent_text.as_bytes()),
             scratch: Vec::new(),
             root_row: 0,
+            within_text_of: None,
             hashes_content: spec.hashes_content(),
             part_number: 0,
             shape,
@@ -174,6 +177,10 @@ impl<'s> Pass<'s> {
         let hash = match first {
             Some(b'"') => {
                 let text = scan.string(&mut self.scratch)?;
+                if self.shape.fields[field].parse_json && self.within_text_of != Some(field) {
+                    let text = text.to_vec();
+                    return self.unfolded(&text, field, row, depth);
+                }
                 self.shape.buffer(field, row).text(text)?;
                 note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
                 content(self.hashes_content, 1, text)
@@ -195,7 +202,7 @@ impl<'s> Pass<'s> {
             }
             _ => self.number(scan, field, row)?,
         };
-        if let Some(slot) = self.shape.fields[field].cursor_slot {
+        if let (Some(slot), None) = (self.shape.fields[field].cursor_slot, self.within_text_of) {
             self.cursor[slot] = Some(start..scan.offset());
         }
         Ok(hash)
@@ -226,9 +233,25 @@ impl<'s> Pass<'s> {
         Ok(self.content(3, text.as_bytes()))
     }
 
+    /// A text that should be JSON (`parse = "json"`), read as if it stood in the record. One that is no JSON stays the
+    /// text that it is.
+    fn unfolded(&mut self, text: &[u8], field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
+        if !is_json(text, depth, &mut self.scratch) {
+            self.shape.buffer(field, row).text(text)?;
+            note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
+            return Ok(self.content(1, text));
+        }
+        let around = self.within_text_of.replace(field);
+        let hash = self.value(&mut Scanner::new(text), field, row, depth);
+        self.within_text_of = around;
+        hash
+    }
+
     /// A value of a column that is declared as JSON: its text, whatever it is.
     fn raw(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
         let token = scan.skip(depth, &mut self.scratch)?;
+        let unfolded = self.shape.fields[field].parse_json.then(|| json_in(token, depth, &mut self.scratch)).flatten();
+        let token = unfolded.as_deref().unwrap_or(token);
         let buffer = self.shape.buffer(field, row);
         if token == b"null" {
             buffer.null();
@@ -303,6 +326,21 @@ impl<'s> Pass<'s> {
     fn content(&self, kind: u64, bytes: &[u8]) -> u128 {
         content(self.hashes_content, kind, bytes)
     }
+}
+
+/// Whether a text is one JSON value.
+fn is_json(text: &[u8], depth: usize, scratch: &mut Vec<u8>) -> bool {
+    let mut scan = Scanner::new(text);
+    scan.skip(depth, scratch).is_ok() && scan.end().is_ok()
+}
+
+/// The JSON within a string token; none if the token is no string, or its text no JSON.
+fn json_in(token: &[u8], depth: usize, scratch: &mut Vec<u8>) -> Option<Vec<u8>> {
+    if token.first() != Some(&b'"') {
+        return None;
+    }
+    let text = Scanner::new(token).string(scratch).ok()?.trim_ascii().to_vec();
+    is_json(&text, depth, scratch).then_some(text)
 }
 
 #[inline]

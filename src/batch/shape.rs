@@ -4,7 +4,7 @@
 //! the same table, and a list whose elements are rows of a child table. So a field that changes between them has no conflict.
 
 use super::column::ColumnBuffer;
-use crate::plan::model::FieldPath;
+use crate::plan::model::{ColumnHint, FieldPath};
 use crate::schema::ColumnType;
 use crate::schema::catalog::{Catalog, Source, TablePath};
 use crate::schema::names;
@@ -28,8 +28,8 @@ pub struct ShapeSpec {
     pub cursor: Vec<FieldPath>,
     /// Fields that are left out.
     pub exclude: Vec<FieldPath>,
-    /// Declared types of the record table's columns, by warehouse name.
-    pub declared: Vec<(String, ColumnType)>,
+    /// What the file says of the record table's columns.
+    pub columns: Vec<ColumnHint>,
 }
 
 /// A part of a key.
@@ -91,6 +91,8 @@ pub(super) struct Field {
     pub(super) cursor_slot: Option<usize>,
     /// Declared as JSON: the value's text is kept whatever it is.
     pub(super) raw: bool,
+    /// Its texts are JSON, to be read like the rest of the record.
+    pub(super) parse_json: bool,
     /// The row of this page that named it last, plus one.
     pub(super) seen_row: usize,
 }
@@ -142,6 +144,7 @@ impl Shape {
             KeyPart::Field(p) => table == ROOT && p.0 == path,
             KeyPart::Parent(_) => false,
         });
+        let hint = self.hint(table, &path);
         let field = Field {
             table,
             path_hash: xxh3_64(path.join("\u{1f}").as_bytes()),
@@ -151,7 +154,8 @@ impl Shape {
             excluded: at(&self.spec.exclude).is_some() || self.excluded_below(table, &path),
             key_slot,
             cursor_slot: at(&self.spec.cursor),
-            raw: !path.is_empty() && self.declared(table, &path) == Some(ColumnType::Json),
+            raw: !path.is_empty() && hint.is_some_and(|h| h.data_type == Some(ColumnType::Json)),
+            parse_json: hint.is_some_and(|h| h.parse_json),
             seen_row: 0,
             path,
         };
@@ -167,12 +171,13 @@ impl Shape {
         !path.is_empty() && self.spec.exclude.iter().any(|e| e.0.iter().eq(full.iter().copied()))
     }
 
-    fn declared(&self, table: TableId, path: &[String]) -> Option<ColumnType> {
-        if table != ROOT || self.spec.declared.is_empty() {
+    /// What the file says of a field's column.
+    fn hint(&self, table: TableId, path: &[String]) -> Option<&ColumnHint> {
+        if table != ROOT || self.spec.columns.is_empty() {
             return None;
         }
         let name = names::column_name(path);
-        self.spec.declared.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
+        self.spec.columns.iter().find(|hint| hint.name == name)
     }
 
     fn add_column(&mut self, field: FieldId, observed: Observed) -> usize {
@@ -180,10 +185,11 @@ impl Shape {
             return column;
         }
         let (table, path) = (self.fields[field].table, self.fields[field].path.clone());
-        let declared = self.declared(table, &path);
+        let hint = self.hint(table, &path);
+        let (declared, reading) = (hint.and_then(|h| h.data_type), hint.map(|h| h.reading.clone()));
         let source = if path.is_empty() { Source::Value } else { Source::Field(path) };
         let columns = &mut self.tables[table].columns;
-        columns.push(Column { source, buffer: ColumnBuffer::new(observed, declared) });
+        columns.push(Column { source, buffer: ColumnBuffer::new(observed, declared).reading(reading.unwrap_or_default()) });
         self.fields[field].column = Some(columns.len() - 1);
         columns.len() - 1
     }

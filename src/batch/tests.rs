@@ -3,8 +3,9 @@
 use super::decode::{DecodeSpec, Decoder};
 use super::shape::{KeyPart, ShapeSpec};
 use crate::error::{Kind, Result};
-use crate::plan::model::{FieldPath, OnCursorMissing};
+use crate::plan::model::{ColumnHint, FieldPath, OnCursorMissing};
 use crate::schema::ColumnType;
+use crate::schema::reading::Reading;
 use crate::schema::catalog::{Catalog, Fitted};
 use crate::schema::widen::value_text;
 use arrow::array::{Array, AsArray};
@@ -24,6 +25,23 @@ fn spec() -> DecodeSpec {
 fn keyed(key: &str) -> DecodeSpec {
     let shape = ShapeSpec { key: vec![KeyPart::Field(path(key))], ..ShapeSpec::default() };
     DecodeSpec { shape, ..spec() }
+}
+
+/// A column of which only the type is known.
+fn declared(name: &str, data_type: ColumnType) -> ColumnHint {
+    ColumnHint { data_type: Some(data_type), ..hint(name) }
+}
+
+/// A column of which the file says nothing.
+fn hint(name: &str) -> ColumnHint {
+    ColumnHint {
+        name: name.into(),
+        data_type: None,
+        reading: Reading::default(),
+        nullable: true,
+        parse_json: false,
+        description: None,
+    }
 }
 
 /// All pages through one decoder, each fitted as it comes; the last state of each table with the rows of all pages.
@@ -245,13 +263,13 @@ fn excluded_fields_leave_no_trace() {
 
 #[test]
 fn declared_types_are_read_from_the_text() {
-    let declared = vec![
-        ("price".to_owned(), ColumnType::Decimal(18, 4)),
-        ("code".to_owned(), ColumnType::Varchar),
-        ("at".to_owned(), ColumnType::Timestamp),
-        ("meta".to_owned(), ColumnType::Json),
+    let columns = vec![
+        declared("price", ColumnType::Decimal(18, 4)),
+        declared("code", ColumnType::Varchar),
+        declared("at", ColumnType::Timestamp),
+        declared("meta", ColumnType::Json),
     ];
-    let shape = ShapeSpec { declared, ..ShapeSpec::default() };
+    let shape = ShapeSpec { columns, ..ShapeSpec::default() };
     let decode = DecodeSpec { shape, ..spec() };
     let page =
         r#"[{"price":12345678901234.5678,"code":7,"at":"2024-01-01","meta":{"b": [1]}},{"price":"0.1","meta":"x"}]"#;

@@ -54,6 +54,15 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// The database file or the folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Target::DuckDb { path, .. } | Target::Parquet { path, .. } => path,
+        }
+    }
+}
+
 /// How Parquet columns are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {

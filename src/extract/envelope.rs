@@ -3,18 +3,19 @@
 //! A root array is not parsed here at all; the decoder validates it. A root object is read once, which validates it,
 //! and its members are kept as slices of the body.
 
+use super::format;
 use super::raw::{self, Shape};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::FieldPath;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::HeaderMap;
 use std::fmt;
 use std::sync::OnceLock;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Statuses without a body: No Content and Reset Content (RFC 9110 sections 15.3.5 and 15.3.6).
-const STATUSES_WITHOUT_BODY: [u16; 2] = [204, 205];
+pub(super) const STATUSES_WITHOUT_BODY: [u16; 2] = [204, 205];
 
 /// An answer's body, checked.
 #[derive(Debug)]
@@ -60,8 +61,8 @@ impl Envelope {
                 Error::new(Kind::Body, "the body is empty").hint("an answer without rows is `[]`, or status 204")
             );
         }
-        refuse_markup(headers, content)?;
-        refuse_non_utf8(body)?;
+        format::refuse_markup(headers, content)?;
+        format::utf8(body)?;
         refuse_cut(content)?;
         let root = Node::new(body.slice_ref(content));
         match root.shape() {
@@ -72,6 +73,23 @@ impl Envelope {
             Shape::Null | Shape::Boolean | Shape::Number | Shape::Text => raw::validate(&root.text)?,
         }
         Ok(Envelope { root: Some(root) })
+    }
+
+    /// JSON that was made of another format.
+    ///
+    /// # Errors
+    /// It is no JSON: a fault of the program.
+    pub(super) fn of_json(json: Bytes) -> Result<Envelope> {
+        let root = Node::new(json);
+        if root.shape() == Shape::Object {
+            root.members()?;
+        }
+        Ok(Envelope { root: Some(root) })
+    }
+
+    /// An answer without a body.
+    pub(super) fn nothing() -> Envelope {
+        Envelope { root: None }
     }
 
     /// The root value; `None` for an answer without a body.
@@ -198,26 +216,6 @@ impl fmt::Display for Fact {
         };
         shape.fmt(f)
     }
-}
-
-/// HTML pages with status 200 are login pages, proxies and maintenance. JSON that is merely labelled `text/html`, as
-/// old PHP does, is JSON.
-fn refuse_markup(headers: &HeaderMap, content: &[u8]) -> Result<()> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-    let labelled_html = content_type.starts_with("text/html") && !matches!(content[0], b'[' | b'{');
-    if content[0] != b'<' && !labelled_html {
-        return Ok(());
-    }
-    let xml = content.starts_with(b"<?xml") || content_type.split(';').next().is_some_and(|t| t.ends_with("xml"));
-    let language = if xml && !content_type.contains("html") { "XML" } else { "HTML" };
-    Err(Error::new(Kind::Body, format!("the server sent {language}, not JSON"))
-        .hint("is `base_url` the API's address, and is the credential accepted? A login page looks like this"))
-}
-
-fn refuse_non_utf8(body: &[u8]) -> Result<()> {
-    std::str::from_utf8(body).map(drop).map_err(|cause| {
-        Error::new(Kind::Body, "the body is not UTF-8").with("byte offset", cause.valid_up_to()).source(cause)
-    })
 }
 
 /// A body that stops in the middle is found before it is decoded, so that the request can be sent again.

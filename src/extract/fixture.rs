@@ -59,6 +59,7 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         paginator,
         max_pages: None,
         on_repeat: OnRepeat::Error,
+        format: BodyFormat::default(),
         selector: Selector::Auto,
         allow_missing: false,
         response_actions: Vec::new(),

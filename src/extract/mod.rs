@@ -5,9 +5,11 @@
 
 pub mod cursor;
 pub mod envelope;
+pub mod format;
 pub mod link;
 pub mod paginate;
 pub mod raw;
+mod record_columns;
 pub mod request;
 pub mod select;
 pub mod walk;

@@ -2,13 +2,15 @@
 
 mod auto;
 mod names;
+mod query;
 
 pub use auto::{Choice, choose};
 
 use super::envelope::{Envelope, Node};
 use super::raw::{self, Shape};
+use super::record_columns;
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Resource, Selector, Step};
+use crate::plan::model::{QuerySelector, RecordColumns, Resource, Selector, Step};
 use bytes::Bytes;
 
 /// Keys that an error lists at most.
@@ -42,6 +44,9 @@ pub struct RecordSelector {
     primary_key: Vec<Vec<String>>,
     allow_missing: bool,
     steps: Option<Vec<Step>>,
+    /// What comes behind the steps, if the file's JSONPath is more than steps.
+    query: Option<QuerySelector>,
+    record_columns: Option<RecordColumns>,
     chosen_here: bool,
     /// Whether the choice was made from a list.
     chosen_list: bool,
@@ -57,7 +62,13 @@ impl RecordSelector {
             steps: match &resource.selector {
                 Selector::Auto => None,
                 Selector::Path(steps) => Some(steps.clone()),
+                Selector::Query(query) => Some(query.prefix.clone()),
             },
+            query: match &resource.selector {
+                Selector::Auto | Selector::Path(_) => None,
+                Selector::Query(query) => Some((**query).clone()),
+            },
+            record_columns: resource.format.record_columns.clone(),
             chosen_here: false,
             chosen_list: false,
         }
@@ -69,7 +80,18 @@ impl RecordSelector {
     /// The selector matches nothing, nothing could be chosen without a guess, or where a list was chosen there is none any
     /// more: an error message with status 200 is no record.
     pub fn select(&mut self, envelope: &Envelope) -> Result<Selection> {
+        let selection = self.select_values(envelope)?;
+        match &self.record_columns {
+            Some(columns) => record_columns::apply(selection, columns, envelope),
+            None => Ok(selection),
+        }
+    }
+
+    fn select_values(&mut self, envelope: &Envelope) -> Result<Selection> {
         let Some(root) = envelope.root() else { return Ok(Selection::NOTHING) };
+        if let Some(query) = &self.query {
+            return query::query(root, query, self.allow_missing);
+        }
         let is_first = self.steps.is_none();
         if is_first {
             match choose(root, &self.resource, &self.primary_key, self.allow_missing)? {
@@ -108,6 +130,20 @@ fn no_list(steps: &[Step]) -> Error {
         .hint(format!(
             "`response_actions` say what such an answer means; if it is a record, `data_selector = \"{selector}\"` says so"
         ))
+}
+
+/// Records that are no neighbours in the body, as one list.
+pub(super) fn join_records(records: &[Bytes]) -> Bytes {
+    let mut out = Vec::with_capacity(2 + records.iter().map(|record| record.len() + 1).sum::<usize>());
+    out.push(b'[');
+    for record in records {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(record);
+    }
+    out.push(b']');
+    out.into()
 }
 
 /// A selector as the file would say it: `$`, `data.items`, `groups[*].rows`.

@@ -2,11 +2,12 @@
 //! after the records of the last page were counted.
 
 use super::envelope::Envelope;
+use super::format::{self, file::Files};
 use super::paginate::{EndReason, Next, PageFacts, PageRequest, PageSeen, Paging, SeenPages, Warning};
 use super::request;
 use super::select::{RecordSelector, Selection};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Credentials, HeaderMap, Http, Meter, Response, describe, excerpt};
+use crate::http::{Answer, Credentials, HeaderMap, Http, Meter, Request, Response, any_body, describe, excerpt};
 use crate::plan::model::{Client, Resource};
 use crate::plan::template::Scope;
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub struct WalkSpec {
     pub credentials: Arc<Credentials>,
     /// Counters of the resource.
     pub meter: Arc<Meter>,
+    /// Where bodies go that are stored as files; none: they are read.
+    pub files: Option<Arc<Files>>,
 }
 
 /// One page of records.
@@ -209,12 +212,19 @@ impl Walk {
     }
 
     async fn fetch(&self, page: &PageRequest) -> Result<Fetched> {
-        let WalkSpec { resource, client, scope, http, credentials, meter } = &self.spec;
+        let WalkSpec { resource, client, scope, http, credentials, meter, files } = &self.spec;
         let request = request::build(client, resource, scope, page).map_err(|error| self.place(error))?;
+        if let Some(files) = files {
+            return self.download(files, request).await.map_err(|error| self.place(error));
+        }
+        let read = |response: &Response| {
+            let steps = self.selector.steps();
+            format::read(&resource.format, steps, response.status, &response.headers, &response.body)
+        };
         // The body is read once, where it can still be asked for again.
         let parsed = Mutex::new(None);
         let validate = |response: &Response| -> Result<(), String> {
-            let envelope = Envelope::parse(response.status, &response.headers, &response.body).map_err(complaint)?;
+            let envelope = read(response).map_err(complaint)?;
             *parsed.lock().unwrap_or_else(PoisonError::into_inner) = Some(envelope);
             Ok(())
         };
@@ -224,14 +234,39 @@ impl Walk {
                 let parsed = parsed.into_inner().unwrap_or_else(PoisonError::into_inner);
                 let envelope = match parsed {
                     Some(envelope) => envelope,
-                    None => Envelope::parse(response.status, &response.headers, &response.body)
-                        .map_err(|error| self.place(error))?,
+                    None => read(&response).map_err(|error| self.place(error))?,
                 };
                 Ok(Fetched::Page(Box::new((response, envelope))))
             }
             Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
             Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
         }
+    }
+
+    /// Fetches a body into a file.
+    async fn download(&self, files: &Arc<Files>, mut request: Request) -> Result<Fetched> {
+        let WalkSpec { resource, http, credentials, meter, .. } = &self.spec;
+        let partial = blocking(files, Files::begin).await?;
+        request.download = Some(partial.path.clone());
+        match http.send(&request, credentials, &resource.response_actions, meter, &any_body).await? {
+            Answer::Page(response) => self.file_row(files, response).await,
+            Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
+            Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
+        }
+    }
+
+    /// The one row of a body that went to a file, which gets its name here.
+    async fn file_row(&self, files: &Arc<Files>, response: Response) -> Result<Fetched> {
+        let Some(downloaded) = response.file.clone() else {
+            return Err(misuse("the body of a file is in no file"));
+        };
+        if downloaded.bytes == 0 && response.status == 204 {
+            return Ok(Fetched::Page(Box::new((response, Envelope::nothing()))));
+        }
+        let (scope, of) = (self.spec.scope.clone(), response.clone());
+        let row = blocking(files, move |files| files.keep(&downloaded, &of, &scope)).await?;
+        let envelope = Envelope::of_json(row.to_string().into())?;
+        Ok(Fetched::Page(Box::new((response, envelope))))
     }
 
     fn hand_out(&mut self, response: Response, envelope: Envelope) -> Result<Option<Page>> {
@@ -275,15 +310,26 @@ enum Fetched {
     End(EndReason),
 }
 
+/// Work on files, on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    files: &Arc<Files>,
+    work: impl FnOnce(&Files) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let files = files.clone();
+    let done = tokio::task::spawn_blocking(move || work(&files));
+    done.await.map_err(|cause| misuse("the work on a file ended without an answer").source(cause))?
+}
+
 fn misuse(what: &str) -> Error {
     Error::new(Kind::Internal, what)
 }
 
 /// What is wrong with a body, in one sentence.
 fn complaint(error: Error) -> String {
+    let place = error.context("at").map(|at| format!(" ({at})")).unwrap_or_default();
     match StdError::source(&error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+        Some(cause) => format!("{error}{place}: {cause}"),
+        None => format!("{error}{place}"),
     }
 }
 

@@ -124,8 +124,8 @@ pub(super) fn dress(
             secret_params.push(name.clone());
         }
     }
-    let method = method(&hop.method)?;
-    Ok(WireRequest { method, url, headers, body, body_bytes_max, secret_params, is_login: false })
+    let (method, download) = (method(&hop.method)?, request.download.clone());
+    Ok(WireRequest { method, url, headers, body, body_bytes_max, secret_params, is_login: false, download })
 }
 
 /// The proxy of the client. Its URL may hold a password.

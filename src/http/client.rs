@@ -151,8 +151,8 @@ impl Http {
             let is_claimed = retry::matching_action(job.actions, answer.status, &answer.body).is_some();
             let next = if is_claimed { None } else { redirect::next(&hop, &answer)? };
             let Some(next) = next else {
-                let WireResponse { status, headers, body } = answer;
-                return Ok(Ok(Response { status, headers, body, url: hop.url }));
+                let WireResponse { status, headers, body, file } = answer;
+                return Ok(Ok(Response { status, headers, body, file, url: hop.url }));
             };
             hop = Hop { url: auth::strip(&next.url, request, credentials), ..next };
         }
@@ -261,7 +261,7 @@ fn record(target: &str, result: &Result<WireResponse, TransportError>, took: Dur
     let ms = took.as_millis() as u64;
     match result {
         Ok(response) => {
-            let bytes = response.body.len() as u64;
+            let bytes = response.file.as_ref().map_or(response.body.len() as u64, |file| file.bytes);
             meter.bytes.fetch_add(bytes, Ordering::Relaxed);
             tracing::debug!(request = target, status = response.status, ms, bytes, "answer");
             tracing::trace!(headers = %crate::secret::redact(&format!("{:?}", response.headers)), "answer");

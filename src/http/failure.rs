@@ -119,6 +119,7 @@ fn of_transport(target: &str, error: &TransportError) -> Error {
         TransportErrorKind::Connect | TransportErrorKind::Tls | TransportErrorKind::Timeout => Kind::Network,
         TransportErrorKind::Reset | TransportErrorKind::Unknown => Kind::Network,
         TransportErrorKind::Truncated | TransportErrorKind::Decode | TransportErrorKind::TooLarge => Kind::Body,
+        TransportErrorKind::Storage => Kind::Destination,
         TransportErrorKind::Unsendable => Kind::Config,
         TransportErrorKind::NotOnTape | TransportErrorKind::TapeUnusable => Kind::State,
     };
@@ -151,7 +152,8 @@ fn hint_of_transport(kind: TransportErrorKind) -> Option<&'static str> {
             "a replay asks what the recorded run asked as long as both begin alike: with the same pipeline file and `--var`s, \
              and an empty warehouse or `--full-refresh`",
         ),
-        TransportErrorKind::Unsendable | TransportErrorKind::Unknown | TransportErrorKind::TapeUnusable => None,
+        TransportErrorKind::Storage | TransportErrorKind::Unsendable => None,
+        TransportErrorKind::Unknown | TransportErrorKind::TapeUnusable => None,
     }
 }
 

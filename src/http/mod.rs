@@ -6,6 +6,7 @@
 
 mod auth;
 mod client;
+mod download;
 mod failure;
 pub mod limit;
 pub mod origin;
@@ -13,9 +14,11 @@ mod redirect;
 pub mod retry;
 pub mod tape;
 pub mod transport;
+mod unpack;
 
 pub use auth::{Credentials, resolve};
 pub use client::{Http, Validate, any_body};
+pub use download::Downloaded;
 pub use failure::{describe, excerpt};
 pub use limit::Limiter;
 pub use reqwest::header::HeaderMap;
@@ -24,6 +27,7 @@ pub use transport::{ReqwestTransport, Transport};
 
 use crate::secret::Secret;
 use bytes::Bytes;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use url::Url;
@@ -47,6 +51,8 @@ pub struct Request {
     pub content_type: Option<String>,
     /// Whether the body holds a `${…}` value. It can't be left out, so such a request is refused to other hosts.
     pub secret_body: bool,
+    /// The file that the body of a 2xx answer goes to; it is neither held in memory nor bounded then.
+    pub download: Option<PathBuf>,
 }
 
 impl Request {
@@ -61,6 +67,7 @@ impl Request {
             body: None,
             content_type: None,
             secret_body: false,
+            download: None,
         }
     }
 }
@@ -72,8 +79,10 @@ pub struct Response {
     pub status: u16,
     /// Headers; `Content-Encoding` and `Content-Length` are gone when the body was compressed.
     pub headers: HeaderMap,
-    /// Decompressed body.
+    /// Decompressed body; empty where it went to a file.
     pub body: Bytes,
+    /// The file that the body went to, if the request asked for one.
+    pub file: Option<Downloaded>,
     /// Where it came from, after redirects and without secret parameters: the base of relative `next` links.
     pub url: Url,
 }

@@ -52,7 +52,7 @@ mod tests {
         let hop = Hop { method: method.to_owned(), url, carries_body: method == "POST" };
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());
-        let response = WireResponse { status, headers, body: bytes::Bytes::new() };
+        let response = WireResponse { status, headers, body: bytes::Bytes::new(), file: None };
         Ok(next(&hop, &response)?.map(|hop| (hop.method, hop.url.to_string(), hop.carries_body)))
     }
 

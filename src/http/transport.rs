@@ -2,6 +2,8 @@
 
 use super::HeaderMap;
 use super::auth;
+use super::download::{Downloaded, Sink};
+use super::unpack;
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::Client;
 use bytes::{Bytes, BytesMut};
@@ -9,6 +11,7 @@ use futures_util::future::BoxFuture;
 use reqwest::Method;
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use url::Url;
 
@@ -42,12 +45,14 @@ pub struct WireRequest {
     pub headers: HeaderMap,
     /// Body.
     pub body: Option<Bytes>,
-    /// Largest decompressed body to accept, bytes.
+    /// Largest decompressed body to accept, bytes. Does not bound a download.
     pub body_bytes_max: u64,
     /// Names of the query parameters that hold credentials.
     pub secret_params: Vec<String>,
     /// Whether it asks for credentials: its body and its answer are secret.
     pub is_login: bool,
+    /// The file that the body of a 2xx answer goes to, as it arrives.
+    pub download: Option<PathBuf>,
 }
 
 /// An answer that arrived whole, decompressed.
@@ -57,8 +62,10 @@ pub struct WireResponse {
     pub status: u16,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body.
+    /// Body; empty where it went to a file.
     pub body: Bytes,
+    /// The file that the body went to, if one was asked for and the status is 2xx.
+    pub file: Option<Downloaded>,
 }
 
 /// Why no whole answer arrived.
@@ -78,6 +85,8 @@ pub enum TransportErrorKind {
     Decode,
     /// The decompressed body is larger than `max_response_bytes`. Not retried.
     TooLarge,
+    /// The file that the body goes to can't be written. Not retried.
+    Storage,
     /// The request can't be put on the wire. Not retried.
     Unsendable,
     /// A tape is played, and has no such request. Not retried.
@@ -93,7 +102,8 @@ impl TransportErrorKind {
     pub fn is_retried(self) -> bool {
         match self {
             Self::Connect | Self::Timeout | Self::Reset | Self::Truncated | Self::Decode | Self::Unknown => true,
-            Self::Tls | Self::TooLarge | Self::Unsendable | Self::NotOnTape | Self::TapeUnusable => false,
+            Self::Tls | Self::TooLarge | Self::Storage | Self::Unsendable => false,
+            Self::NotOnTape | Self::TapeUnusable => false,
         }
     }
 
@@ -107,6 +117,7 @@ impl TransportErrorKind {
             Self::Truncated => "the body ended early",
             Self::Decode => "the body is not in the encoding that its Content-Encoding names",
             Self::TooLarge => "the body is larger than `max_response_bytes`",
+            Self::Storage => "the body can't be written to its file",
             Self::Unsendable => "the request can't be put on the wire",
             Self::NotOnTape => "the request is not on the tape",
             Self::TapeUnusable => "the tape can't be used",
@@ -213,8 +224,13 @@ impl ReqwestTransport {
         let mut response = request.send().await.map_err(|e| TransportError::new(kind_of_head(&e), root_cause(&e)))?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
+        if let (Some(path), 200..300) = (&wire.download, status) {
+            let file = download(&mut response, status, path).await?;
+            return Ok(WireResponse { status, headers, body: Bytes::new(), file: Some(file) });
+        }
         let body = read_body(&mut response, status, body_bytes_max).await?;
-        Ok(WireResponse { status, headers, body })
+        let body = if unpack::is_packed(&body) { unpacked(body, body_bytes_max).await? } else { body };
+        Ok(WireResponse { status, headers, body, file: None })
     }
 }
 
@@ -238,6 +254,33 @@ async fn read_body(response: &mut reqwest::Response, status: u16, bytes_max: u64
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body.freeze()),
             Err(e) => return Err(TransportError::new(kind_of_body(&e), root_cause(&e)).with_received(status, &body)),
+        }
+    }
+}
+
+/// Undoes a compression that no header told of, on a thread that may take its time.
+async fn unpacked(body: Bytes, bytes_max: u64) -> Result<Bytes, TransportError> {
+    let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&body, bytes_max));
+    unpacked.await.unwrap_or_else(|e| Err(TransportError::new(TransportErrorKind::Unknown, e.to_string())))
+}
+
+/// Reads a body into a file, to its end.
+async fn download(response: &mut reqwest::Response, status: u16, path: &Path) -> Result<Downloaded, TransportError> {
+    let sink = Sink::create(path);
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) => {
+                if !sink.push(piece).await {
+                    return sink.finish().await;
+                }
+            }
+            Ok(None) => return sink.finish().await,
+            Err(e) => {
+                let failed = TransportError::new(kind_of_body(&e), root_cause(&e)).with_received(status, b"");
+                // The next try writes to the same file, so this one has to be over.
+                let _ = sink.finish().await;
+                return Err(failed);
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! found at once.
 
 mod client;
+mod column;
+mod format;
 mod incremental;
 mod layers;
 mod paginator;
@@ -36,7 +38,7 @@ pub fn pipeline(
     let client_table = table.get("client").and_then(Node::as_table);
     let client = client_table.and_then(|client| client::client(client, file, &mut scope));
     uses.append(&mut scope.uses);
-    let resources = resources(table, client.as_ref(), &vars, &mut uses, found);
+    let resources = resources(file, table, client.as_ref(), &vars, &mut uses, found);
     warn_of_unused(table, &uses, found);
     Some(Pipeline {
         name,
@@ -96,6 +98,7 @@ fn variables(table: &Table, overrides: &[(String, String)], found: &mut Diagnost
 }
 
 fn resources(
+    path: &Path,
     table: &Table,
     client: Option<&super::model::Client>,
     vars: &[(String, Text)],
@@ -110,6 +113,7 @@ fn resources(
     check_tables(entries, found);
     let empty = Table::default();
     let file = resource::File {
+        path,
         client: table.get("client").and_then(Node::as_table).unwrap_or(&empty),
         defaults: table.get("resource_defaults").and_then(Node::as_table).unwrap_or(&empty),
         resources: entries,

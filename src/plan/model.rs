@@ -3,9 +3,11 @@
 
 use super::template::Template;
 use crate::schema::ColumnType;
+use crate::schema::reading::Reading;
 use crate::secret::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
+use serde_json_path::JsonPath;
 use url::Url;
 
 /// One pipeline file, ready to run.
@@ -133,6 +135,8 @@ pub struct Resource {
     pub max_pages: Option<u64>,
     /// What a repeated page or cursor means.
     pub on_repeat: OnRepeat,
+    /// What bodies are.
+    pub format: BodyFormat,
     /// Where the records are in a body.
     pub selector: Selector,
     /// Whether a body without the selected key is an empty page.
@@ -160,6 +164,12 @@ pub struct ColumnHint {
     pub name: String,
     /// Its type, if declared: values are read into it from the JSON text, and never widen it.
     pub data_type: Option<ColumnType>,
+    /// What its dates and times look like; only with a type of dates or times.
+    pub reading: Reading,
+    /// Whether it may be null or missing.
+    pub nullable: bool,
+    /// Whether its texts are JSON, to be read like the rest of the record (`parse = "json"`).
+    pub parse_json: bool,
     /// For the column's COMMENT.
     pub description: Option<String>,
 }
@@ -342,10 +352,117 @@ pub enum Selector {
     Auto,
     /// Steps from the root. The value there is a list of records, or one record.
     Path(Vec<Step>),
+    /// A JSONPath (RFC 9535) that is more than steps.
+    Query(Box<QuerySelector>),
+}
+
+/// A JSONPath with filters, slices, descendants or unions. What comes before those are steps, like any others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuerySelector {
+    /// As the file has it.
+    pub text: String,
+    /// Steps from the root to where the query begins.
+    pub prefix: Vec<Step>,
+    /// The rest, from there on.
+    pub query: JsonPath,
+    /// Whether it selects elements, each a record; otherwise a list that it selects is a list of records.
+    pub selects_elements: bool,
+    /// Whether no match means no rows. Otherwise it is an error.
+    pub may_be_empty: bool,
+}
+
+/// What bodies are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BodyFormat {
+    /// The format; none: by the answer's Content-Type.
+    pub kind: Option<FormatKind>,
+    /// How CSV is read, if the file says so; a body of a type that says nothing is then CSV.
+    pub csv: Option<CsvFormat>,
+    /// How XML is read, likewise.
+    pub xml: Option<XmlFormat>,
+    /// Records are lists, with these names.
+    pub record_columns: Option<RecordColumns>,
+    /// Folder for bodies that are stored as files, if the file names one.
+    pub files_path: Option<PathBuf>,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatKind {
+    /// One JSON value (RFC 8259).
+    Json,
+    /// JSON values, one after the other.
+    Jsonl,
+    /// Rows of cells (RFC 4180).
+    Csv,
+    /// XML 1.0.
+    Xml,
+    /// Anything: stored as a file.
+    File,
+}
+
+/// How CSV is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// What separates cells; none: a tab where the Content-Type says so, else a comma.
+    pub delimiter: Option<u8>,
+    /// What encloses cells.
+    pub quote: Option<u8>,
+    /// Cells that mean null.
+    pub nulls: Vec<String>,
+    /// Where the names of columns are.
+    pub header: CsvHeader,
+    /// Whether cells that look like numbers and booleans are.
+    pub infer: bool,
+    /// With what lines begin that are left out.
+    pub comment: Option<u8>,
+    /// Lines before the header or the first row.
+    pub skip_rows: u64,
+}
+
+impl Default for CsvFormat {
+    fn default() -> Self {
+        CsvFormat {
+            delimiter: None,
+            quote: Some(b'"'),
+            nulls: vec![String::new()],
+            header: CsvHeader::FirstRow,
+            infer: false,
+            comment: None,
+            skip_rows: 0,
+        }
+    }
+}
+
+/// Where the names of CSV columns are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CsvHeader {
+    /// In the first row.
+    FirstRow,
+    /// Nowhere: columns are numbered.
+    None,
+    /// In the pipeline file.
+    Names(Vec<String>),
+}
+
+/// How XML is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct XmlFormat {
+    /// Elements that are lists even where there is only one.
+    pub lists: Vec<String>,
+}
+
+/// Names of the elements of records that are lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordColumns {
+    /// These.
+    Names(Vec<String>),
+    /// The body has them here: a list of texts, or of objects with a `name`.
+    At(FieldPath),
 }
 
 /// One step of a [`Selector`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The member of an object.
     Key(String),

@@ -15,18 +15,20 @@ use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
 use crate::extract::CursorValue;
+use crate::extract::format::file::Files;
 use crate::http::tape::TapeUse;
 use crate::http::{self, Credentials, Http};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, OnCursorMissing, Pipeline, Resource, WriteDisposition};
+use crate::plan::model::{Client, FormatKind, OnCursorMissing, Pipeline, Resource, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
@@ -66,6 +68,8 @@ pub(super) struct Context {
     pub(super) loaded_at: DateTime<Utc>,
     pub(super) full_refresh: bool,
     pub(super) vars: Vec<(String, String)>,
+    /// The folder in which the warehouse is.
+    pub(super) files_base: PathBuf,
 }
 
 /// Which resources take part in a run, by name.
@@ -122,6 +126,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         loaded_at,
         full_refresh: options.full_refresh,
         vars,
+        files_base: settings.destination.path().parent().unwrap_or(Path::new("")).to_owned(),
     });
     let selection = select(&pipeline, &options.resources, &stored);
     let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
@@ -314,6 +319,7 @@ async fn run_resources(
                 .cloned()
                 .ok_or_else(|| broken("a resource has no credentials"))?,
             decoders: Decoders::new(decode_spec(resource), catalog),
+            files: files_of(pipeline, resource, &context.files_base).map(Arc::new),
             stored: selection.stored.contains(&resource.name),
             feeds: feeds.remove(&resource.name).unwrap_or_default(),
             resource: Arc::new((*resource).clone()),
@@ -383,6 +389,17 @@ fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Re
     row.map(|c| CursorValue::from_state(&c.value)).transpose()
 }
 
+/// Where the bodies of a resource go, if they are stored as files.
+fn files_of(pipeline: &Pipeline, resource: &Resource, base: &Path) -> Option<Files> {
+    if resource.format.kind != Some(FormatKind::File) {
+        return None;
+    }
+    Some(match &resource.format.files_path {
+        Some(folder) => Files::at(folder.clone()),
+        None => Files::beside(base, &pipeline.dataset, &resource.table),
+    })
+}
+
 fn decode_spec(resource: &Resource) -> DecodeSpec {
     let included: Vec<&String> = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name)).collect();
     let key = resource.primary_key.iter().map(|field| match &field.0[..] {
@@ -395,7 +412,7 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
             key: key.collect(),
             cursor: incremental.map(|i| i.cursor_paths.clone()).unwrap_or_default(),
             exclude: resource.exclude.clone(),
-            declared: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.data_type?))).collect(),
+            columns: resource.columns.clone(),
         },
         id_from_content: resource.write == WriteDisposition::Append,
         on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),

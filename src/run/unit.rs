@@ -8,6 +8,7 @@ use super::writer::PageRows;
 use crate::batch::Decoded;
 use crate::batch::decode::{DecodeSpec, Decoder};
 use crate::error::{Error, Kind, Result};
+use crate::extract::format::file::Files;
 use crate::extract::{CursorValue, Page, Walk, WalkSpec, cursor};
 use crate::http::Credentials;
 use crate::load::CursorRow;
@@ -28,6 +29,8 @@ pub(super) struct Task {
     pub(super) credentials: Arc<Credentials>,
     pub(super) tracker: Arc<Tracker>,
     pub(super) decoders: Decoders,
+    /// Where bodies go that are stored as files.
+    pub(super) files: Option<Arc<Files>>,
     /// Whether rows are stored.
     pub(super) stored: bool,
     /// Children that this run has for it.
@@ -153,6 +156,7 @@ impl Task {
             http: self.context.http.clone(),
             credentials: self.credentials.clone(),
             meter: self.tracker.meter.clone(),
+            files: self.files.clone(),
         });
         let mut newest = unit.cursor.clone();
         while let Some(page) = walk.next_page().await? {

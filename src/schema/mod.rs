@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod fit;
 pub mod names;
 pub mod number;
+pub mod reading;
 pub mod temporal;
 pub mod types;
 pub mod widen;

@@ -1,7 +1,8 @@
 //! Conversion of arrays along the lattice: exact, or refused.
 
 use super::number::Decimal;
-use super::temporal::{self, Temporal};
+use super::reading::Reading;
+use super::temporal;
 use super::types::{ColumnType, TextForm};
 use crate::error::{Error, Kind, Result};
 use arrow::array::{
@@ -124,10 +125,11 @@ pub fn value_text(array: &ArrayRef, i: usize, from: ColumnType, form: TextForm) 
 }
 
 /// Reads texts as values of a declared type. Numbers come as their JSON text, so that a decimal never passes a float.
+/// `reading` says what dates and times look like.
 ///
 /// # Errors
 /// The index of the first value that is not of the type.
-pub fn parse_text(texts: &StringArray, to: ColumnType) -> Result<ArrayRef, usize> {
+pub fn parse_text(texts: &StringArray, to: ColumnType, reading: &Reading) -> Result<ArrayRef, usize> {
     fn collect<T: arrow::datatypes::ArrowPrimitiveType>(
         texts: &StringArray,
         parse: impl Fn(&str) -> Option<T::Native>,
@@ -153,24 +155,11 @@ pub fn parse_text(texts: &StringArray, to: ColumnType) -> Result<ArrayRef, usize
         ColumnType::HugeInt => Arc::new(refit(collect::<Decimal128Type>(texts, scaled(0, 38))?, 38, 0)?),
         ColumnType::Decimal(p, s) => Arc::new(refit(collect::<Decimal128Type>(texts, scaled(s, p))?, p, s)?),
         ColumnType::Double => Arc::new(collect::<Float64Type>(texts, parse_double)?),
-        ColumnType::Date => Arc::new(collect::<Date32Type>(texts, |t| match temporal::parse(t.as_bytes())? {
-            Temporal::Date(days) => Some(days),
-            Temporal::Local(us, _) => (us.rem_euclid(DAY_US) == 0).then_some(us.div_euclid(DAY_US) as i32),
-            Temporal::Zoned(..) => None,
-        })?),
-        ColumnType::Timestamp => {
-            Arc::new(collect::<TimestampMicrosecondType>(texts, |t| match temporal::parse(t.as_bytes())? {
-                Temporal::Date(days) => Some(i64::from(days) * DAY_US),
-                Temporal::Local(us, _) => Some(us),
-                Temporal::Zoned(..) => None,
-            })?)
-        }
+        ColumnType::Date => Arc::new(collect::<Date32Type>(texts, |t| reading.date(t))?),
+        ColumnType::Timestamp => Arc::new(collect::<TimestampMicrosecondType>(texts, |t| reading.local_us(t))?),
         ColumnType::TimestampTz => {
             let instants: TimestampMicrosecondArray =
-                collect::<TimestampMicrosecondType>(texts, |t| match temporal::parse(t.as_bytes())? {
-                    Temporal::Zoned(us, _) => Some(us),
-                    Temporal::Date(_) | Temporal::Local(..) => None,
-                })?;
+                collect::<TimestampMicrosecondType>(texts, |t| reading.instant_us(t))?;
             Arc::new(instants.with_timezone("UTC"))
         }
         ColumnType::Varchar | ColumnType::Json => Arc::new(texts.clone()),

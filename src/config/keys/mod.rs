@@ -1,5 +1,6 @@
 //! Every key of the two files.
 
+mod formats;
 mod operator;
 mod paging;
 mod pipeline;

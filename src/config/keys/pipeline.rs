@@ -1,5 +1,8 @@
 //! Keys of a pipeline file.
 
+use super::formats::{
+    ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY,
+};
 use super::paging::{MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
 use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
@@ -146,8 +149,21 @@ const COLUMN: Table = Table {
     keys: &[
         Key::new("type", TEXT, "Its type, by DuckDB's name"),
         Key::new("description", TEXT, "For the column's comment in DuckDB"),
+        Key::new(
+            "format",
+            TEXT,
+            "What its dates and times look like: iso8601, epoch_s, epoch_ms, epoch_us or a strftime pattern",
+        )
+        .default("\"iso8601\""),
+        Key::new("timezone", TEXT, "Zone of times that name none, such as `Europe/Berlin`"),
+        Key::new("nullable", BOOLEAN, "Whether it may be null or missing; if not, that is an error").default("true"),
+        Key::new(
+            "parse",
+            Kind::Choice(&Choice { words: &[("json", "JSON, read like the rest of the record")], later: &[] }),
+            "What its texts are",
+        ),
     ],
-    later: &["format", "nullable", "parse", "timezone"],
+    later: &[],
 };
 
 const METHODS: Choice = Choice {
@@ -191,14 +207,13 @@ const REQUEST: &[Key] = &[
     Key::new("form", PARAMS, "Form body"),
     Key::new("body", TEMPLATE, "Body as text"),
     AUTH,
-    Key::new("data_selector", TEXT, "Where the records are: `$`, `$[*]`, `data.items`; found if it is not given").off(),
-    Key::new("allow_missing", BOOLEAN, "Whether an answer without the selected key is an empty page").default("false"),
-    Key::new(
-        "format",
-        Kind::Choice(&Choice { words: &[("json", "")], later: &["jsonl", "csv", "xml", "file"] }),
-        "What a body is",
-    )
-    .default("\"json\""),
+    DATA_SELECTOR,
+    ALLOW_MISSING,
+    RECORD_COLUMNS,
+    FORMAT,
+    CSV_KEY,
+    XML_KEY,
+    FILES_PATH,
     PAGINATION,
     MAX_PAGES,
     ON_REPEAT,
@@ -272,13 +287,9 @@ const RESOURCE: Table = Table {
         "nested",
         "schema_contract",
         "poll",
-        "record_columns",
         "walk",
         "on_repeated_key",
         "expect",
-        "csv",
-        "xml",
-        "files_path",
         "retire_absent",
     ],
 };

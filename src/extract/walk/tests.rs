@@ -21,7 +21,7 @@ impl Transport for Script {
         self.urls.lock().unwrap().push(request.url.to_string());
         let (status, name, value, body) = self.answers.lock().unwrap().pop_front().expect("the script is long enough");
         let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
-        Box::pin(async move { Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()) }) })
+        Box::pin(async move { Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()), file: None }) })
     }
 }
 
@@ -38,6 +38,7 @@ fn start(resource: Resource, answers: &[Scripted]) -> (Walk, Arc<Script>) {
         http,
         credentials: Arc::new(Credentials::none()),
         meter: Arc::new(Meter::default()),
+        files: None,
     };
     (Walk::new(spec), script)
 }

@@ -59,7 +59,7 @@ impl Transport for Scripted {
                         (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
                     };
                     let headers: HeaderMap = headers.into_iter().map(header).collect();
-                    Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()) })
+                    Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()), file: None })
                 }
                 Step::Fault(kind) => Err(TransportError::new(kind, "as scripted")),
                 Step::Hang => std::future::pending().await,

@@ -26,7 +26,7 @@ fn answer(status: u16, headers: Headers<'_>, body: &str) -> Outcome {
         .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
         .collect();
     let url = Url::parse("http://localhost/").unwrap();
-    Outcome::Response(Response { status, headers, body: Bytes::copy_from_slice(body.as_bytes()), url })
+    Outcome::Response(Response { status, headers, body: Bytes::copy_from_slice(body.as_bytes()), file: None, url })
 }
 
 fn broken(kind: TransportErrorKind) -> Outcome {

@@ -83,6 +83,7 @@ fn get(url: &Url) -> WireRequest {
         body_bytes_max: 1 << 20,
         secret_params: Vec::new(),
         is_login: false,
+        download: None,
     }
 }
 

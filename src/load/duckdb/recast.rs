@@ -6,6 +6,7 @@
 use super::session::Session;
 use super::sql::name;
 use crate::error::{Error, Kind, Result};
+use crate::schema::reading::Reading;
 use crate::schema::types::ColumnType;
 use crate::schema::widen::{Recast, parse_text};
 use ::duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
@@ -114,7 +115,7 @@ impl VScalar for CanonicalText {
 fn typed(array: &ArrayRef, from: ColumnType) -> Result<ArrayRef, Box<dyn StdError>> {
     match (from, array.as_string_opt::<i32>()) {
         (ColumnType::HugeInt | ColumnType::Decimal(..), Some(digits)) => {
-            parse_text(digits, from).map_err(|_| "a number could not be read back".into())
+            parse_text(digits, from, &Reading::default()).map_err(|_| "a number could not be read back".into())
         }
         _ => Ok(Arc::clone(array)),
     }

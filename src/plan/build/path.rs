@@ -1,24 +1,95 @@
-//! Paths into JSON: a JSONPath (RFC 9535) of names, indexes and wildcards, or the same without its `$.`.
+//! Paths into JSON: a JSONPath (RFC 9535), or the same without its `$.`. Names, indexes and wildcards are steps, which are
+//! followed over the bytes of a body; a path with more than that is a query over its tree.
 
 use super::scope::Scope;
 use crate::config::tree::Node;
-use crate::plan::model::{FieldPath, Step};
+use crate::plan::model::{FieldPath, QuerySelector, Selector, Step};
+use serde_json_path::JsonPath;
 use std::ops::Range;
 
 /// What is wrong with a path: bytes of it, sentence.
 type Mistake = (Range<usize>, String);
 
-/// A selector of records.
-pub(super) fn selector(node: &Node, scope: &mut Scope<'_>) -> Option<Vec<Step>> {
+/// A selector of records: steps, or a JSONPath that is more than steps.
+pub(super) fn selector(node: &Node, scope: &mut Scope<'_>) -> Option<Selector> {
     let text = node.as_text()?;
     let resolved = text.resolved()?;
-    match parse(&resolved) {
-        Ok(steps) => Some(steps),
-        Err((range, message)) => {
-            scope.found.error(text.span_of(range), message).help("write `$`, `data.items`, `$[*]` or `$.a['b c'][*]`");
-            None
+    let mistake = match parse(&resolved) {
+        Ok(steps) => return Some(Selector::Path(steps)),
+        Err(mistake) => mistake,
+    };
+    match query(&resolved) {
+        Ok(Some(query)) => return Some(Selector::Query(Box::new(query))),
+        Ok(None) => {
+            let (range, message) = mistake;
+            let help = "write `$`, `data.items`, `$[*]`, `$.a['b c'][*]` or `$.items[?@.kind == 'video']`";
+            scope.found.error(text.span_of(range), message).help(help);
+        }
+        Err(message) => {
+            let help = "JSONPath is described in RFC 9535, for example `$.items[?@.kind == 'video']`";
+            scope.found.error(node.span.clone(), format!("`{resolved}` is not a JSONPath: {message}")).help(help);
         }
     }
+    None
+}
+
+/// A JSONPath that is more than steps; none if the text has nothing of the sort.
+fn query(text: &str) -> Result<Option<QuerySelector>, String> {
+    let is_query = text.contains("..") || text.contains(['?', ':', ',']) || text.contains("[-");
+    if !is_query {
+        return Ok(None);
+    }
+    let whole = match text.chars().next() {
+        Some('$') => text.to_owned(),
+        Some('[' | '.') => format!("${text}"),
+        _ => format!("$.{text}"),
+    };
+    // The whole of it has to be a JSONPath, and not only what is left behind the steps.
+    let whole_query = JsonPath::parse(&whole).map_err(|e| e.to_string())?;
+    let (prefix, rest) = match steps_before(&whole) {
+        // A `$` within a filter means the root of the body.
+        (steps, at) if !whole[at..].contains('$') => (steps, &whole[at..]),
+        _ => (Vec::new(), &whole[1..]),
+    };
+    let query = JsonPath::parse(&format!("${rest}")).unwrap_or(whole_query);
+    let last = last_segment(rest);
+    let is_name = last.starts_with(['\'', '"']) && !last.contains(',');
+    Ok(Some(QuerySelector {
+        text: text.to_owned(),
+        prefix,
+        query,
+        selects_elements: rest.ends_with(']') && !is_name || rest.ends_with(".*"),
+        may_be_empty: rest.contains(['?', ':', '*']),
+    }))
+}
+
+/// The names and indexes with which a JSONPath begins, and where they end.
+fn steps_before(path: &str) -> (Vec<Step>, usize) {
+    let mut steps = Vec::new();
+    let mut at = 1;
+    while let Ok((step, length)) = segment(path, at) {
+        if step == Step::Every {
+            break;
+        }
+        steps.push(step);
+        at += length;
+    }
+    (steps, at)
+}
+
+/// What stands in the last `[…]` of a path that ends with one.
+fn last_segment(path: &str) -> &str {
+    let mut depth = 0;
+    let inner = path.strip_suffix(']').unwrap_or_default();
+    for (at, c) in inner.char_indices().rev() {
+        match c {
+            ']' => depth += 1,
+            '[' if depth == 0 => return &inner[at + 1..],
+            '[' => depth -= 1,
+            _ => {}
+        }
+    }
+    inner
 }
 
 /// A path of field names.
@@ -57,31 +128,35 @@ fn parse(text: &str) -> Result<Vec<Step>, Mistake> {
         return Err((0..0, "the path is empty".into()));
     }
     while at < text.len() {
-        let rest = &text[at..];
-        if rest.starts_with("..") {
-            return Err((at..at + 2, "recursive descent (`..`) is not yet supported".into()));
-        }
-        if rest.starts_with('[') {
-            let (step, length) = bracket(rest).map_err(|(r, m)| (r.start + at..r.end + at, m))?;
-            steps.push(step);
-            at += length;
-            continue;
-        }
-        // Only the first name of a path without `$` has no dot before it.
-        let dot = usize::from(rest.starts_with('.'));
-        if dot == 0 && at > 0 {
-            return Err((at..text.len(), format!("`{rest}` can't follow here")));
-        }
-        let name_start = at + dot;
-        let name_end = text[name_start..].find(['.', '[', ']']).map_or(text.len(), |i| name_start + i);
-        let name = &text[name_start..name_end];
-        if name.is_empty() || name.starts_with('?') {
-            return Err((at..(name_end + 1).min(text.len()).max(at), "a name is missing in the path".into()));
-        }
-        steps.push(if name == "*" { Step::Every } else { Step::Key(name.to_owned()) });
-        at = name_end;
+        let (step, length) = segment(text, at)?;
+        steps.push(step);
+        at += length;
     }
     Ok(steps)
+}
+
+/// Reads the step at a place: it and its length.
+fn segment(text: &str, at: usize) -> Result<(Step, usize), Mistake> {
+    let rest = &text[at..];
+    if rest.starts_with("..") {
+        return Err((at..at + 2, "a path of one field can't descend (`..`)".into()));
+    }
+    if rest.starts_with('[') {
+        return bracket(rest).map_err(|(r, m)| (r.start + at..r.end + at, m));
+    }
+    // Only the first name of a path without `$` has no dot before it.
+    let dot = usize::from(rest.starts_with('.'));
+    if dot == 0 && at > 0 {
+        return Err((at..text.len(), format!("`{rest}` can't follow here")));
+    }
+    let name_start = at + dot;
+    let name_end = text[name_start..].find(['.', '[', ']']).map_or(text.len(), |i| name_start + i);
+    let name = &text[name_start..name_end];
+    if name.is_empty() || name.starts_with('?') {
+        return Err((at..(name_end + 1).min(text.len()).max(at), "a name is missing in the path".into()));
+    }
+    let step = if name == "*" { Step::Every } else { Step::Key(name.to_owned()) };
+    Ok((step, name_end - at))
 }
 
 /// Reads `[…]` at the beginning of a text: the step and its length.
@@ -100,12 +175,12 @@ fn bracket(text: &str) -> Result<(Step, usize), Mistake> {
     let inner = text[1..end].trim();
     let step = match inner {
         "*" => Step::Every,
-        _ if inner.starts_with('?') => return Err((0..end + 1, "filters (`[?…]`) are not yet supported".into())),
-        _ if inner.contains(':') => return Err((0..end + 1, "slices (`[a:b]`) are not yet supported".into())),
+        _ if inner.starts_with('?') => return Err((0..end + 1, "a path of one field can't have filters (`[?…]`)".into())),
+        _ if inner.contains(':') => return Err((0..end + 1, "a path of one field can't have slices (`[a:b]`)".into())),
         _ if inner.contains(',') => {
-            return Err((0..end + 1, "several selectors in one `[…]` are not yet supported".into()));
+            return Err((0..end + 1, "a path of one field can't have several selectors in one `[…]`".into()));
         }
-        _ if inner.starts_with('-') => return Err((0..end + 1, "negative indexes are not yet supported".into())),
+        _ if inner.starts_with('-') => return Err((0..end + 1, "a path of one field can't have negative indexes".into())),
         _ => match inner.parse() {
             Ok(index) => Step::Index(index),
             Err(_) => return Err((0..end + 1, format!("`{inner}` is not an index; a name needs quotes"))),
@@ -140,12 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_said_with_its_place() {
+    fn what_is_no_path_of_steps_is_said_with_its_place() {
         let cases = [
-            ("$..a", 1..3, "recursive descent (`..`) is not yet supported"),
-            ("$.a[?@.x]", 3..9, "filters (`[?…]`) are not yet supported"),
-            ("a[1:2]", 1..6, "slices (`[a:b]`) are not yet supported"),
-            ("a[-1]", 1..5, "negative indexes are not yet supported"),
+            ("$..a", 1..3, "a path of one field can't descend (`..`)"),
+            ("$.a[?@.x]", 3..9, "a path of one field can't have filters (`[?…]`)"),
+            ("a[1:2]", 1..6, "a path of one field can't have slices (`[a:b]`)"),
+            ("a[-1]", 1..5, "a path of one field can't have negative indexes"),
             ("a[0", 1..3, "`[` has no `]`"),
             ("a[b]", 1..4, "`b` is not an index; a name needs quotes"),
             ("a['b", 1..4, "the quoted name has no end"),
@@ -156,5 +231,28 @@ mod tests {
         for (text, range, message) in cases {
             assert_eq!(parse(text), Err((range, message.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn a_query_begins_behind_the_steps() {
+        let cases = [
+            ("$..items", "", "$..items", false, false),
+            ("$.data.items[?@.kind == 'a']", "data.items", "$[?@.kind == 'a']", true, true),
+            ("data[0].rows[1:3]", "data[0].rows", "$[1:3]", true, true),
+            ("$['a.b'][-1]", "a.b", "$[-1]", true, false),
+            ("$.a['x','y']", "a", "$['x','y']", true, false),
+            ("$..['items']", "", "$..['items']", false, false),
+            ("$.a[?@.id == $.current]", "", "$.a[?@.id == $.current]", true, true),
+            ("$.groups[*]..rows", "groups", "$[*]..rows", false, true),
+            ("$.groups[?@['x'] == ']'].rows", "groups", "$[?@['x'] == ']'].rows", false, true),
+        ];
+        for (text, prefix, rest, elements, may_be_empty) in cases {
+            let query = query(text).unwrap().unwrap();
+            assert_eq!(crate::extract::select::display_steps(&query.prefix).trim_start_matches('$'), prefix, "{text}");
+            assert_eq!(query.query, JsonPath::parse(rest).unwrap(), "{text}");
+            assert_eq!((query.selects_elements, query.may_be_empty), (elements, may_be_empty), "{text}");
+        }
+        assert_eq!(query("a.b"), Ok(None));
+        assert!(query("$.a[?@.x ==]").is_err());
     }
 }

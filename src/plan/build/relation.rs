@@ -1,12 +1,13 @@
 //! A resource's parent, and what identifies its rows.
 
+use super::column::check_column_name;
 use super::layers::Layers;
 use super::path;
 use super::resource::File;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Key, Node, Table, Value};
-use crate::plan::model::{ColumnHint, FieldPath, OnMissingParentField, Parent, ParentScope, WriteDisposition};
-use crate::schema::{ColumnType, names};
+use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, WriteDisposition};
+use crate::schema::names;
 
 /// Keys that say something of a parent.
 const PARENT_KEYS: [&str; 3] = ["include_from_parent", "parents", "on_missing_parent_field"];
@@ -99,21 +100,22 @@ fn include(node: &Node, parent: &str, scope: &mut Scope<'_>) -> Vec<(String, Fie
     columns
 }
 
-/// Columns are named as they are in the warehouse.
-fn check_column_name(key: &Key, scope: &mut Scope<'_>) {
-    let parts: Vec<String> = key.name.split(names::SEPARATOR).map(names::identifier).collect();
-    let normal = parts.join(names::SEPARATOR);
-    if key.name != normal {
-        let help = format!("in the warehouse it is `{normal}`");
-        scope.found.error(key.span.clone(), format!("`{}` is not the name of a column", key.name)).help(help);
-    }
-}
-
 /// Key fields and disposition. Combinations that can't work are refused.
-pub(super) fn write(key: &Key, layers: &Layers<'_>, scope: &mut Scope<'_>) -> (Vec<FieldPath>, WriteDisposition) {
-    let primary_key = path::fields(layers.get("primary_key"), scope);
-    let has_key = layers.get("primary_key").is_some();
+///
+/// `default_key` identifies a record where the file says neither what does nor how rows are written.
+pub(super) fn write(
+    key: &Key,
+    layers: &Layers<'_>,
+    default_key: Option<&str>,
+    scope: &mut Scope<'_>,
+) -> (Vec<FieldPath>, WriteDisposition) {
+    let mut primary_key = path::fields(layers.get("primary_key"), scope);
     let node = layers.get("write_disposition");
+    let is_merge = matches!(node.and_then(Node::resolved).as_deref(), None | Some("merge"));
+    if let (Some(default), true, None) = (default_key, is_merge, layers.entry("primary_key")) {
+        primary_key.push(FieldPath(vec![default.to_owned()]));
+    }
+    let has_key = layers.get("primary_key").is_some() || !primary_key.is_empty();
     let disposition = match node.and_then(Node::resolved).as_deref() {
         Some("replace") => WriteDisposition::Replace,
         Some("merge") => WriteDisposition::Merge,
@@ -140,36 +142,4 @@ pub(super) fn write(key: &Key, layers: &Layers<'_>, scope: &mut Scope<'_>) -> (V
         scope.found.error(place, message).help("use \"merge\" or \"append\", or `parents = \"all\"`");
     }
     (primary_key, disposition)
-}
-
-/// What the file says of columns.
-pub(super) fn columns(node: Option<&Node>, scope: &mut Scope<'_>) -> Vec<ColumnHint> {
-    let mut hints = Vec::new();
-    for (key, node) in node.and_then(Node::as_table).map(|t| t.entries.as_slice()).unwrap_or_default() {
-        check_column_name(key, scope);
-        let Some(table) = node.as_table() else { continue };
-        hints.push(ColumnHint {
-            name: key.name.clone(),
-            data_type: table.get("type").and_then(|n| column_type(n, scope)),
-            description: table.get("description").and_then(Node::resolved),
-        });
-    }
-    hints
-}
-
-fn column_type(node: &Node, scope: &mut Scope<'_>) -> Option<ColumnType> {
-    let text = node.resolved()?;
-    let parsed = text.parse().ok();
-    if parsed.is_none() {
-        let help = match text.trim().to_ascii_uppercase().as_str() {
-            "INTEGER" | "INT" | "SMALLINT" | "TINYINT" | "INT4" | "INT32" | "INT64" => "did you mean `BIGINT`?",
-            "FLOAT" | "REAL" | "FLOAT4" => "did you mean `DOUBLE`?",
-            "DECIMAL" | "NUMERIC" => "say how many digits: `DECIMAL(18,4)`",
-            _ => {
-                "known are BOOLEAN, BIGINT, HUGEINT, DOUBLE, DECIMAL(p,s), DATE, TIMESTAMP, TIMESTAMPTZ, VARCHAR and JSON"
-            }
-        };
-        scope.found.error(node.span.clone(), format!("`{text}` is not a column type")).help(help);
-    }
-    parsed
 }

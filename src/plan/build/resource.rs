@@ -2,13 +2,16 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
-use super::{client, incremental, paginator, path, relation, request};
+use super::{client, column, format, incremental, paginator, path, relation, request};
 use crate::config::tree::{Key, Node, Table};
-use crate::plan::model::{Action, Client, Resource, ResponseAction, Selector};
+use crate::plan::model::{Action, Client, FormatKind, Resource, ResponseAction, Selector};
 use crate::schema::names;
+use std::path::Path;
 
 /// The file's tables that a resource looks at.
 pub(super) struct File<'a> {
+    /// Where the pipeline file is.
+    pub(super) path: &'a Path,
     pub(super) client: &'a Table,
     pub(super) defaults: &'a Table,
     pub(super) resources: &'a [(Key, Node)],
@@ -39,16 +42,25 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let paging = paginator::paging(&own, &all, &uses, scope);
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &uses, scope));
     let parent = relation::parent(key, table, &own, file, &uses, scope);
-    let (primary_key, write) = relation::write(key, &own, scope);
+    let format = format::format(&own, file.path, scope);
+    let default_key = (format.kind == Some(FormatKind::File)).then_some("path");
+    let (primary_key, write) = relation::write(key, &own, default_key, scope);
     let selector = match own.get("data_selector") {
-        Some(node) => path::selector(node, scope).map(Selector::Path),
+        Some(node) => path::selector(node, scope),
+        None if format.kind == Some(FormatKind::File) => Some(Selector::Path(Vec::new())),
         None => Some(Selector::Auto),
     };
     let exclude = path::fields(own.get("exclude"), scope);
-    let columns = relation::columns(own.get("columns"), scope);
+    let columns = column::columns(own.get("columns"), scope);
+    if let Some(incremental) = &incremental {
+        column::check_cursor(own.get("columns"), &columns, incremental, scope);
+    }
     let response_actions = response_actions(&all, scope);
     let flag = |name: &str, default| own.entry(name).and_then(|(_, node)| node.as_boolean()).unwrap_or(default);
-    let paging = paging?;
+    let mut paging = paging?;
+    if format.kind == Some(FormatKind::File) {
+        paging.paginator = format::file_paginator(paging.paginator, &own, key, scope);
+    }
     let resource = Resource {
         name: key.name.clone(),
         table: names::identifier(&key.name),
@@ -58,6 +70,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         paginator: paging.paginator,
         max_pages: paging.max_pages,
         on_repeat: paging.on_repeat,
+        format,
         selector: selector?,
         allow_missing: flag("allow_missing", false),
         response_actions,
