@@ -46,9 +46,17 @@ fn every_format_is_known_by_its_content_type() {
         ("text/csv", b"id,name\r\n1,x\r\n2,\r\n".to_vec(), ""),
         ("text/csv", utf16, ""),
         ("text/tab-separated-values", b"id\tname\n1\tx\n2\t\n".to_vec(), ""),
-        ("text/plain", b"report\nid;name\n1;x\n2;NA".to_vec(), "csv = { delimiter = \";\", skip_rows = 1, null = \"NA\" }\n"),
+        (
+            "text/plain",
+            b"report\nid;name\n1;x\n2;NA".to_vec(),
+            "csv = { delimiter = \";\", skip_rows = 1, null = \"NA\" }\n",
+        ),
         ("text/xml", b"<r><item id='1'><name>x</name></item><item id='2'/></r>".to_vec(), ""),
-        ("text/plain", b"<r><i><id>1</id><name>x</name></i><i><id>2</id><name/></i></r>".to_vec(), "format = \"xml\"\n"),
+        (
+            "text/plain",
+            b"<r><i><id>1</id><name>x</name></i><i><id>2</id><name/></i></r>".to_vec(),
+            "format = \"xml\"\n",
+        ),
     ];
     for (content_type, body, keys) in cases {
         let found = rows(content_type, body.clone(), keys, "SELECT id, name FROM api.items ORDER BY id");
@@ -59,7 +67,8 @@ fn every_format_is_known_by_its_content_type() {
 #[test]
 fn csv_is_text_unless_it_is_to_be_inferred() {
     let body = "id,price,ok,code,day,day\n1,2.50,TRUE,007,2026-01-02,\"a,\nb\"\n";
-    let sql = "SELECT id, price, ok, code, day, day_2, typeof(id), typeof(ok), typeof(code), typeof(day) FROM api.items";
+    let sql =
+        "SELECT id, price, ok, code, day, day_2, typeof(id), typeof(ok), typeof(code), typeof(day) FROM api.items";
     assert_eq!(
         rows("text/csv", body, "", sql),
         [["1", "2.50", "TRUE", "007", "2026-01-02", "a,\nb", "VARCHAR", "VARCHAR", "VARCHAR", "DATE"]]
@@ -105,7 +114,8 @@ fn a_body_that_was_cut_short_is_asked_for_again() {
         ("text/xml", "<r><i id='1'/><i id=", "<r><i id='1'/><i id='2'/></r>"),
         ("application/json", "[{\"id\":1},{\"id\":", "[{\"id\":1},{\"id\":2}]"),
     ] {
-        let server = Server::start(move |r: &Request| Reply::new(200, content_type, if r.number == 0 { cut } else { whole }));
+        let server =
+            Server::start(move |r: &Request| Reply::new(200, content_type, if r.number == 0 { cut } else { whole }));
         let env = TestEnv::new();
         env.pipeline(&pipeline(&server, ONE_PAGE));
         env.load().expect_code(0);
@@ -122,7 +132,11 @@ fn xml_pages_like_json() {
         let items: String = (offset..5.min(offset + 2)).map(|id| format!("<item><id>{id}</id></item>")).collect();
         Reply::new(200, "application/xml", format!("<page><total>5</total>{items}</page>"))
     });
-    for selector in ["", "data_selector = \"page.item\"\nallow_missing = true\n", "data_selector = \"page.item[*]\"\nallow_missing = true\n"] {
+    for selector in [
+        "",
+        "data_selector = \"page.item\"\nallow_missing = true\n",
+        "data_selector = \"page.item[*]\"\nallow_missing = true\n",
+    ] {
         let env = TestEnv::new();
         let paginator = "paginator = { type = \"offset\", limit = 2, total_path = \"page.total\" }\n";
         env.pipeline(&pipeline(&server, &format!("[resources.items]\n{selector}{paginator}")));
@@ -130,6 +144,19 @@ fn xml_pages_like_json() {
         let found = env.warehouse().query("SELECT id FROM api.items ORDER BY id");
         assert_eq!(found, [["0"], ["1"], ["2"], ["3"], ["4"]], "{selector}");
     }
+}
+
+#[test]
+fn an_empty_last_page_of_xml_is_an_end() {
+    let server = Server::start(|request| {
+        let offset = request.number_param("offset", 0);
+        let items: String = (offset..4.min(offset + 2)).map(|id| format!("<item><id>{id}</id></item>")).collect();
+        Reply::new(200, "application/xml", format!("<page><kind>list</kind>{items}</page>"))
+    });
+    let env = TestEnv::new();
+    env.pipeline(&pipeline(&server, "[resources.items]\npaginator = { type = \"offset\", limit = 2 }\n"));
+    env.load().expect_code(0);
+    assert_eq!(env.warehouse().count("api.items"), 4);
 }
 
 #[test]
@@ -185,12 +212,11 @@ fn columns_read_times_as_the_file_says() {
         sent = { type = \"timestamptz\", format = \"epoch_ms\" }\nseen = { format = \"epoch_s\" }\n\
         day = { format = \"%d/%m/%Y\" }\nlocal = { timezone = \"Europe/Berlin\" }\n\
         none = { type = \"date\", format = \"%d/%m/%Y\" }\nshare = { type = \"double\" }\n";
-    let sql = "SELECT strftime(sent AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S.%g'), epoch(seen)::BIGINT, day, \
-        strftime(local AT TIME ZONE 'UTC', '%H:%M'), none, share, typeof(seen), typeof(day), typeof(local) FROM api.items";
+    let sql = "SELECT epoch_ms(sent), epoch_ms(seen), day, epoch_ms(local), none, share, typeof(seen), typeof(day), typeof(local) FROM api.items";
     let zoned = "TIMESTAMP WITH TIME ZONE";
     assert_eq!(
         rows("application/json", body, keys, sql),
-        [["2023-11-14 22:13:20.123", "1700000000", "2025-12-31", "10:00", "NULL", "NaN", zoned, "DATE", zoned]]
+        [["1700000000123", "1700000000000", "2025-12-31", "1782900000000", "NULL", "NaN", zoned, "DATE", zoned]]
     );
     let wrong = "[resources.items.columns]\nday = { format = \"%d/%m/%Y\" }\n";
     refused("application/json", "[{\"day\":\"1/1/2026\"},{\"day\":\"2026-01-01\"}]", wrong, &["`day`", "row 2"]);
@@ -259,11 +285,11 @@ fn bodies_are_stored_as_files_with_a_row_each() {
             env.load_into(warehouse, &[]).expect_code(0);
         }
         let sql = "SELECT talks_id, path, file_name, bytes, sha256, content_type, etag, \
-            strftime(last_modified AT TIME ZONE 'UTC', '%Y') FROM api.recordings ORDER BY talks_id";
+            epoch_ms(last_modified) FROM api.recordings ORDER BY talks_id";
         let found = warehouse.query(sql);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0][2], "../talk one.mp4");
-        assert_eq!(&found[0][5..], ["video/mp4", "\"e1\"", "2015"]);
+        assert_eq!(&found[0][5..], ["video/mp4", "\"e1\"", "1445412480000"]);
         assert_eq!((found[1][2].as_str(), found[1][3].as_str()), ("recording", "300000"));
         assert!(found[0][1].starts_with("files/api/recordings/1-talk_one-"), "{}", found[0][1]);
         assert!(found[1][1].ends_with(".mp4"), "{}", found[1][1]);
@@ -277,7 +303,12 @@ fn bodies_are_stored_as_files_with_a_row_each() {
             assert_eq!(hash, row[4]);
         }
         let files = env.bytes_below("files");
-        assert_eq!(files.len(), 2, "the same content again is the same file: {:?}", files.iter().map(|f| &f.0).collect::<Vec<_>>());
+        assert_eq!(
+            files.len(),
+            2,
+            "the same content again is the same file: {:?}",
+            files.iter().map(|f| &f.0).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -311,7 +342,10 @@ fn a_missing_file_is_what_response_actions_say() {
         _ => talks(request),
     });
     let env = TestEnv::new();
-    env.pipeline(&pipeline(&server, &format!("{RECORDINGS}response_actions = [{{ status = 404, action = \"ignore\" }}]\n")));
+    env.pipeline(&pipeline(
+        &server,
+        &format!("{RECORDINGS}response_actions = [{{ status = 404, action = \"ignore\" }}]\n"),
+    ));
     env.load().expect_code(0);
     assert_eq!(env.warehouse().query("SELECT talks_id FROM api.recordings"), [["2"]]);
     let env = TestEnv::new();
@@ -333,7 +367,10 @@ fn keys_that_would_do_nothing_are_refused() {
         ("columns.x = { timezone = \"Europe/Belin\" }\n", "did you mean `Europe/Berlin`"),
         ("columns.x = { type = \"bigint\", format = \"epoch_s\" }\n", "for dates and times"),
         ("columns.x = { type = \"timestamptz\", format = \"%d/%m/%Y\" }\n", "name no zone"),
-        ("incremental = { cursor_path = \"m.at\", start_param = \"s\" }\ncolumns.m = { parse = \"json\" }\n", "can't be in `m`"),
+        (
+            "incremental = { cursor_path = \"m.at\", start_param = \"s\" }\ncolumns.m = { parse = \"json\" }\n",
+            "can't be in `m`",
+        ),
         ("data_selector = \"$.a[?@.x ==]\"\n", "is not a JSONPath"),
         ("record_columns = []\n", "names no column"),
     ] {

@@ -86,7 +86,7 @@ fn records_that_are_lists_get_names() {
     for columns in ["record_columns = \"columns\"", "record_columns = [\"id\", \"at\"]"] {
         let (env, outcome) = load("rows", columns, body);
         outcome.expect_code(0);
-        let found = env.warehouse().query("SELECT id, at FROM api.items ORDER BY id");
+        let found = env.warehouse().query("SELECT id, \"at\" FROM api.items ORDER BY id");
         assert_eq!(found, [["1", "2026-01-01"], ["2", "NULL"]], "{columns}");
     }
     let (env, outcome) = load("rows", "record_columns = \"names\"", body);

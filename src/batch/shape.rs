@@ -189,7 +189,10 @@ impl Shape {
         let (declared, reading) = (hint.and_then(|h| h.data_type), hint.map(|h| h.reading.clone()));
         let source = if path.is_empty() { Source::Value } else { Source::Field(path) };
         let columns = &mut self.tables[table].columns;
-        columns.push(Column { source, buffer: ColumnBuffer::new(observed, declared).reading(reading.unwrap_or_default()) });
+        columns.push(Column {
+            source,
+            buffer: ColumnBuffer::new(observed, declared).reading(reading.unwrap_or_default()),
+        });
         self.fields[field].column = Some(columns.len() - 1);
         columns.len() - 1
     }

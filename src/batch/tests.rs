@@ -5,8 +5,8 @@ use super::shape::{KeyPart, ShapeSpec};
 use crate::error::{Kind, Result};
 use crate::plan::model::{ColumnHint, FieldPath, OnCursorMissing};
 use crate::schema::ColumnType;
-use crate::schema::reading::Reading;
 use crate::schema::catalog::{Catalog, Fitted};
+use crate::schema::reading::Reading;
 use crate::schema::widen::value_text;
 use arrow::array::{Array, AsArray};
 use arrow::compute::concat_batches;
@@ -408,4 +408,109 @@ proptest! {
             prop_assert_eq!(row.first().cloned(), expected.map(|e| format!("v={e}")));
         }
     }
+}
+
+/// Texts after JSONTestSuite (https://github.com/nst/JSONTestSuite): what RFC 8259 accepts, each as the one element of a page.
+const ACCEPTED: &[&str] = &[
+    "{\"\":0}",
+    "{\"a\":\"b\",\"a\":\"c\"}",
+    "{\"foo\\u0000bar\":42}",
+    "[[]   ]",
+    "[1,null,null,null,2]",
+    "123456789012345678901234567890",
+    "-0",
+    "0e+1",
+    "1E22",
+    "1.5e+9999",
+    "-1e-9999",
+    "0.0000000000000000000000000000000000000000000000000000000000001",
+    "\"\\u0060\\u012a\\u12AB\"",
+    "\"\\uD801\\udc37\"",
+    "\"\\u0000\"",
+    "\"\\uD800\"",
+    "\"\\uDd1e\\uD834\"",
+    "\"\u{7f}\u{2028}\u{10ffff}\"",
+    "\"/ & \\/\"",
+    " [1] ",
+    "\t\n\r1",
+];
+
+/// What RFC 8259 rejects.
+const REJECTED: &[&str] = &[
+    "[1,]",
+    "[1 true]",
+    "[1,,2]",
+    "[,1]",
+    "[\"a\"",
+    "[1]]",
+    "{\"a\":1,}",
+    "{a:1}",
+    "{'a':1}",
+    "{\"a\" 1}",
+    "{\"a\":}",
+    "{1:1}",
+    "{\"a\":1 \"b\":2}",
+    "01",
+    "-01",
+    "+1",
+    ".5",
+    "1.",
+    "1e",
+    "1e+",
+    "0x1",
+    "1_000",
+    "-",
+    "--1",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "True",
+    "nul",
+    "\"\t\"",
+    "\"\n\"",
+    "\"\\x41\"",
+    "\"\\u00A\"",
+    "\"\\uZZZZ\"",
+    "\"\\\"",
+    "\"a",
+    "'a'",
+    "// c\n1",
+    "/* c */ 1",
+    "1 // c",
+    "\u{feff}1",
+    "\u{a0}1",
+    "",
+];
+
+#[test]
+fn json_is_what_rfc_8259_says_it_is() {
+    let decode = |text: &str| {
+        let page = format!("[{{\"v\":{text}}}]");
+        Decoder::new(spec(), &Catalog::default()).decode(&[page], &[]).map(|decoded| decoded.record_count)
+    };
+    for text in ACCEPTED {
+        assert_eq!(decode(text).ok(), Some(1), "{text}");
+    }
+    for text in REJECTED {
+        let error = decode(text).expect_err(text);
+        assert_eq!(error.kind(), Kind::Body, "{text}");
+    }
+    for depth in [100, 200, 100_000] {
+        let bomb = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(decode(&bomb).is_ok(), depth == 100, "{depth}");
+    }
+}
+
+#[test]
+fn text_that_is_json_unfolds_like_the_rest_of_the_record() {
+    let columns =
+        vec![ColumnHint { parse_json: true, ..hint("m") }, ColumnHint { parse_json: true, ..hint("m__deep") }];
+    let shape = ShapeSpec { columns, key: vec![KeyPart::Field(path("m.id"))], ..ShapeSpec::default() };
+    let rows = json!([
+        {"m": "{\"id\": 1, \"deep\": \"[\\\"x\\\"]\", \"n\": 1.50}"},
+        {"m": {"id": 2, "deep": "\"y\"", "n": 2}},
+    ]);
+    let w = load(DecodeSpec { shape, ..spec() }, &[rows.to_string()]).unwrap();
+    assert_eq!(w.rows["t"], [vec!["m__id=1", "m__n=1.5"], vec!["m__id=2", "m__n=2", "m__deep=y"]]);
+    assert_eq!(w.rows["t__m__deep"], [["value=x"]]);
 }

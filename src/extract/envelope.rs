@@ -21,6 +21,8 @@ pub(super) const STATUSES_WITHOUT_BODY: [u16; 2] = [204, 205];
 #[derive(Debug)]
 pub struct Envelope {
     root: Option<Node>,
+    /// The key that the format puts around every answer: the root element of XML.
+    wrapper: Option<String>,
 }
 
 /// A value within the body. Members are read when they are first asked for, and kept.
@@ -55,7 +57,7 @@ impl Envelope {
         let content = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii();
         if content.is_empty() {
             if STATUSES_WITHOUT_BODY.contains(&status) {
-                return Ok(Envelope { root: None });
+                return Ok(Envelope::nothing());
             }
             return Err(
                 Error::new(Kind::Body, "the body is empty").hint("an answer without rows is `[]`, or status 204")
@@ -72,24 +74,29 @@ impl Envelope {
             Shape::List => {}
             Shape::Null | Shape::Boolean | Shape::Number | Shape::Text => raw::validate(&root.text)?,
         }
-        Ok(Envelope { root: Some(root) })
+        Ok(Envelope { root: Some(root), wrapper: None })
     }
 
-    /// JSON that was made of another format.
+    /// JSON that was made of another format. `wrapper` is the key that the format puts around every answer.
     ///
     /// # Errors
     /// It is no JSON: a fault of the program.
-    pub(super) fn of_json(json: Bytes) -> Result<Envelope> {
+    pub(super) fn of_json(json: Bytes, wrapper: Option<String>) -> Result<Envelope> {
         let root = Node::new(json);
         if root.shape() == Shape::Object {
             root.members()?;
         }
-        Ok(Envelope { root: Some(root) })
+        Ok(Envelope { root: Some(root), wrapper })
     }
 
     /// An answer without a body.
     pub(super) fn nothing() -> Envelope {
-        Envelope { root: None }
+        Envelope { root: None, wrapper: None }
+    }
+
+    /// The key that the format puts around every answer, and is no name that an API chose for its records.
+    pub(super) fn wrapper(&self) -> Option<&str> {
+        self.wrapper.as_deref()
     }
 
     /// The root value; `None` for an answer without a body.
@@ -233,7 +240,7 @@ fn refuse_cut(content: &[u8]) -> Result<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
+    use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
     /// An envelope of a JSON text, as the other tests of this module need it.
     pub(crate) fn envelope(text: &str) -> Envelope {

@@ -57,9 +57,12 @@ fn object(record: &Bytes, keys: &[String], number: usize) -> Result<Bytes> {
 }
 
 fn no_list(record: &[u8], number: usize) -> Error {
-    Error::new(Kind::Body, format!("a record is {}, and `record_columns` says that records are lists", Shape::of(record)))
-        .with("at", format!("record {}", number + 1))
-        .hint("where the lists are is said by `data_selector`")
+    Error::new(
+        Kind::Body,
+        format!("a record is {}, and `record_columns` says that records are lists", Shape::of(record)),
+    )
+    .with("at", format!("record {}", number + 1))
+    .hint("where the lists are is said by `data_selector`")
 }
 
 /// The names that the body has: a list of texts, or of objects with a `name`.
@@ -75,9 +78,7 @@ fn names_at(path: &FieldPath, envelope: &Envelope) -> Result<Vec<String>> {
     let name = |element: Bytes| -> Result<String> {
         let text = match Shape::of(&element) {
             Shape::Text => Some(element),
-            Shape::Object => {
-                raw::members(&element)?.into_iter().find(|(key, _)| key == "name").map(|(_, name)| name)
-            }
+            Shape::Object => raw::members(&element)?.into_iter().find(|(key, _)| key == "name").map(|(_, name)| name),
             Shape::Null | Shape::Boolean | Shape::Number | Shape::List => None,
         };
         let text = text.and_then(|text| serde_json::from_slice::<String>(&text).ok());

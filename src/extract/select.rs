@@ -7,6 +7,7 @@ mod query;
 pub use auto::{Choice, choose};
 
 use super::envelope::{Envelope, Node};
+use super::format::Place;
 use super::raw::{self, Shape};
 use super::record_columns;
 use crate::error::{Error, Kind, Result};
@@ -94,9 +95,14 @@ impl RecordSelector {
         }
         let is_first = self.steps.is_none();
         if is_first {
-            match choose(root, &self.resource, &self.primary_key, self.allow_missing)? {
+            let wrapped = match envelope.wrapper() {
+                Some(name) => root.member(name)?.map(|node| (Step::Key(name.to_owned()), node)),
+                None => None,
+            };
+            let (around, within) = wrapped.map_or((None, root), |(step, node)| (Some(step), node));
+            match choose(within, &self.resource, &self.primary_key, self.allow_missing)? {
                 Choice::Steps(steps) => {
-                    self.steps = Some(steps);
+                    self.steps = Some(around.into_iter().chain(steps).collect());
                     self.chosen_here = true;
                 }
                 Choice::NothingToChoose => return Ok(Selection::NOTHING),
@@ -114,6 +120,11 @@ impl RecordSelector {
     /// What the automatic choice was, once it is made; `None` when the file says it.
     pub fn chosen(&self) -> Option<String> {
         self.chosen_here.then(|| display_steps(self.steps.as_deref().unwrap_or_default()))
+    }
+
+    /// Where the records are expected in the next answer.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { steps: self.steps(), is_seen: self.chosen_list }
     }
 
     /// The steps in use, if they are known by now.

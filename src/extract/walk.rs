@@ -218,8 +218,8 @@ impl Walk {
             return self.download(files, request).await.map_err(|error| self.place(error));
         }
         let read = |response: &Response| {
-            let steps = self.selector.steps();
-            format::read(&resource.format, steps, response.status, &response.headers, &response.body)
+            let place = self.selector.place();
+            format::read(&resource.format, place, response.status, &response.headers, &response.body)
         };
         // The body is read once, where it can still be asked for again.
         let parsed = Mutex::new(None);
@@ -265,7 +265,7 @@ impl Walk {
         }
         let (scope, of) = (self.spec.scope.clone(), response.clone());
         let row = blocking(files, move |files| files.keep(&downloaded, &of, &scope)).await?;
-        let envelope = Envelope::of_json(row.to_string().into())?;
+        let envelope = Envelope::of_json(row.to_string().into(), None)?;
         Ok(Fetched::Page(Box::new((response, envelope))))
     }
 

@@ -3,12 +3,13 @@
 use super::HeaderMap;
 use super::auth;
 use super::download::{Downloaded, Sink};
-use super::unpack;
+use super::unpack::{self, Packing};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::Client;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use reqwest::Method;
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -192,6 +193,10 @@ impl ReqwestTransport {
                 // A repeated request has to pass the rate windows, so only `Http` repeats.
                 .retry(reqwest::retry::never())
                 .referer(false)
+                // Both are undone by `unpack`, which reads all members of a body.
+                .gzip(false)
+                .zstd(false)
+                .default_headers([(ACCEPT_ENCODING, HeaderValue::from_static(unpack::ACCEPTED))].into_iter().collect())
                 .tls_danger_accept_invalid_certs(client.accept_invalid_certificates);
             if let Some(path) = &client.ca_certificate {
                 builder = builder.tls_certs_merge(read_certificates(path)?);
@@ -223,13 +228,18 @@ impl ReqwestTransport {
         }
         let mut response = request.send().await.map_err(|e| TransportError::new(kind_of_head(&e), root_cause(&e)))?;
         let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
+        let mut headers = std::mem::take(response.headers_mut());
+        let packing = Packing::take(&mut headers);
         if let (Some(path), 200..300) = (&wire.download, status) {
-            let file = download(&mut response, status, path).await?;
+            let file = download(&mut response, status, path, packing).await?;
             return Ok(WireResponse { status, headers, body: Bytes::new(), file: Some(file) });
         }
         let body = read_body(&mut response, status, body_bytes_max).await?;
-        let body = if unpack::is_packed(&body) { unpacked(body, body_bytes_max).await? } else { body };
+        let packing = packing.filter(|_| !body.is_empty()).or_else(|| Packing::of(&body));
+        let body = match packing {
+            Some(packing) => unpacked(packing, body, status, body_bytes_max).await?,
+            None => body,
+        };
         Ok(WireResponse { status, headers, body, file: None })
     }
 }
@@ -258,15 +268,24 @@ async fn read_body(response: &mut reqwest::Response, status: u16, bytes_max: u64
     }
 }
 
-/// Undoes a compression that no header told of, on a thread that may take its time.
-async fn unpacked(body: Bytes, bytes_max: u64) -> Result<Bytes, TransportError> {
-    let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&body, bytes_max));
+/// Undoes a compression, on a thread that may take its time.
+async fn unpacked(packing: Packing, body: Bytes, status: u16, bytes_max: u64) -> Result<Bytes, TransportError> {
+    let unpacked = tokio::task::spawn_blocking(move || {
+        packing
+            .unpack(&body, bytes_max)
+            .map_err(|e| e.with_received(status, if Packing::of(&body).is_some() { b"" } else { &body }))
+    });
     unpacked.await.unwrap_or_else(|e| Err(TransportError::new(TransportErrorKind::Unknown, e.to_string())))
 }
 
 /// Reads a body into a file, to its end.
-async fn download(response: &mut reqwest::Response, status: u16, path: &Path) -> Result<Downloaded, TransportError> {
-    let sink = Sink::create(path);
+async fn download(
+    response: &mut reqwest::Response,
+    status: u16,
+    path: &Path,
+    packing: Option<Packing>,
+) -> Result<Downloaded, TransportError> {
+    let sink = Sink::create(path, packing);
     loop {
         match response.chunk().await {
             Ok(Some(piece)) => {

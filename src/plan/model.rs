@@ -5,9 +5,9 @@ use super::template::Template;
 use crate::schema::ColumnType;
 use crate::schema::reading::Reading;
 use crate::secret::Secret;
+use serde_json_path::JsonPath;
 use std::path::PathBuf;
 use std::time::Duration;
-use serde_json_path::JsonPath;
 use url::Url;
 
 /// One pipeline file, ready to run.

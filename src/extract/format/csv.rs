@@ -177,10 +177,22 @@ mod tests {
             (CsvFormat { delimiter: Some(b';'), ..base.clone() }, "a;b\n1,5;2\n", r#"[{"a":"1,5","b":"2"}]"#),
             (CsvFormat { quote: None, ..base.clone() }, "a\n\"x\"\n", r#"[{"a":"\"x\""}]"#),
             (CsvFormat { quote: Some(b'\''), ..base.clone() }, "a,b\n'x,y',z\n", r#"[{"a":"x,y","b":"z"}]"#),
-            (CsvFormat { nulls: vec!["NA".into(), "-".into()], ..base.clone() }, "a,b,c\nNA,-,\n", r#"[{"a":null,"b":null,"c":""}]"#),
+            (
+                CsvFormat { nulls: vec!["NA".into(), "-".into()], ..base.clone() },
+                "a,b,c\nNA,-,\n",
+                r#"[{"a":null,"b":null,"c":""}]"#,
+            ),
             (CsvFormat { header: CsvHeader::None, ..base.clone() }, "1,2\n", r#"[{"column_1":"1","column_2":"2"}]"#),
-            (CsvFormat { header: CsvHeader::Names(vec!["x".into(), "y".into()]), ..base.clone() }, "1,2\n", r#"[{"x":"1","y":"2"}]"#),
-            (CsvFormat { comment: Some(b'#'), skip_rows: 2, ..base.clone() }, "report\nof today\n#x\na\n#y\n1\n", r#"[{"a":"1"}]"#),
+            (
+                CsvFormat { header: CsvHeader::Names(vec!["x".into(), "y".into()]), ..base.clone() },
+                "1,2\n",
+                r#"[{"x":"1","y":"2"}]"#,
+            ),
+            (
+                CsvFormat { comment: Some(b'#'), skip_rows: 2, ..base.clone() },
+                "report\nof today\n#x\na\n#y\n1\n",
+                r#"[{"a":"1"}]"#,
+            ),
             (
                 CsvFormat { infer: true, ..base },
                 "a,b,c,d,e,f,g\n1,-2.50,TRUE,false,007,1e3,2024-01-02\n",

@@ -76,7 +76,12 @@ impl Files {
     /// can be moved together.
     pub fn beside(base: &Path, dataset: &str, table: &str) -> Files {
         let shown = format!("files/{dataset}/{table}");
-        Files { folder: base.join("files").join(dataset).join(table), shown, cleaned: OnceLock::new(), begun_count: AtomicU64::new(0) }
+        Files {
+            folder: base.join("files").join(dataset).join(table),
+            shown,
+            cleaned: OnceLock::new(),
+            begun_count: AtomicU64::new(0),
+        }
     }
 
     /// A name for the next body.
@@ -107,7 +112,12 @@ impl Files {
     ///
     /// # Errors
     /// The file can't be renamed.
-    pub(in crate::extract) fn keep(&self, downloaded: &Downloaded, response: &Response, scope: &Scope) -> Result<Value> {
+    pub(in crate::extract) fn keep(
+        &self,
+        downloaded: &Downloaded,
+        response: &Response,
+        scope: &Scope,
+    ) -> Result<Value> {
         let original = original_name(response);
         let name = file_name(original.as_deref(), response.header("content-type"), &downloaded.sha256, scope);
         let place = self.folder.join(&name);

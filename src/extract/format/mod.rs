@@ -32,14 +32,23 @@ const JSONL_TYPES: [&str; 9] = [
 const CSV_TYPES: [&str; 5] =
     ["text/csv", "application/csv", "text/x-csv", "text/comma-separated-values", "text/tab-separated-values"];
 
-/// Reads a body of whatever format. `steps` are those of the selector, as far as they are known: the element at their end
-/// is a list in XML, although a list of one does not look like one.
+/// Where the records are, as far as it is known: a list of one element does not look like a list in XML, and one of none
+/// does not look like anything.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'s> {
+    /// Steps of the selector.
+    pub(super) steps: &'s [Step],
+    /// Whether an earlier answer of the same walk had a list there.
+    pub(super) is_seen: bool,
+}
+
+/// Reads a body of whatever format.
 ///
 /// # Errors
 /// The body is not in its format or its charset, ends early, or is a page for people.
 pub(super) fn read(
     format: &BodyFormat,
-    steps: &[Step],
+    place: Place<'_>,
     status: u16,
     headers: &HeaderMap,
     body: &Bytes,
@@ -68,13 +77,14 @@ pub(super) fn read(
             html::refuse_html(&media_type, text, "XML")?;
             refuse_json(&media_type, text, "XML")?;
             let lists = format.xml.as_ref().map(|xml| xml.lists.as_slice()).unwrap_or_default();
-            xml::to_json(text, lists, steps)?
+            let (json, root) = xml::to_json(text, lists, place)?;
+            return Envelope::of_json(json.into(), Some(root));
         }
         FormatKind::Json | FormatKind::File => {
             return Err(Error::new(Kind::Internal, "a body was read in a format that has no records"));
         }
     };
-    Envelope::of_json(json.into())
+    Envelope::of_json(json.into(), None)
 }
 
 /// What a body is: what the file says, else what its Content-Type says, else JSON.

@@ -7,7 +7,7 @@
 //!   `type="array"`.
 //! * Everything is text. Entities that a document declares itself are refused, so nothing is fetched and nothing explodes.
 
-use super::{line_of, push_string};
+use super::{Place, line_of, push_string};
 use crate::batch::json::DEPTH_MAX;
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::Step;
@@ -31,21 +31,30 @@ struct Element {
     is_nil: bool,
 }
 
-/// The document as a JSON object with one key. `lists` are names of elements that are lists; so is the element at `steps`.
+/// The document as a JSON object with one key, and that key. `lists` are names of elements that are lists; so is the element at `place`.
 ///
 /// # Errors
 /// The text is not well-formed XML, ends early, is nested too deep or uses an entity of its own.
-pub(super) fn to_json(text: &str, lists: &[String], steps: &[Step]) -> Result<Vec<u8>> {
+pub(super) fn to_json(text: &str, lists: &[String], place: Place<'_>) -> Result<(Vec<u8>, String)> {
     let (name, root) = parse(text)?;
-    let path = list_path(steps);
+    let path = list_path(place.steps);
+    let shape = Lists { names: lists, absent_is_empty: place.is_seen };
     let below = path.split_first().filter(|(first, rest)| first.name == name && !rest.is_empty()).map(|(_, rest)| rest);
     let mut out = Vec::with_capacity(text.len());
     out.push(b'{');
     push_string(&mut out, &name)?;
     out.push(b':');
-    root.write(&mut out, lists, below)?;
+    root.write(&mut out, &shape, below)?;
     out.push(b'}');
-    Ok(out)
+    Ok((out, name))
+}
+
+/// What makes lists of elements.
+struct Lists<'l> {
+    /// Elements that are lists wherever they are.
+    names: &'l [String],
+    /// Whether the list of records may have no element.
+    absent_is_empty: bool,
 }
 
 /// A name on the way to the records.
@@ -96,7 +105,9 @@ fn parse(text: &str) -> Result<(String, Element)> {
             }
             Event::Text(content) => push_text(&content.xml10_content(), &mut open).map_err(malformed)?,
             Event::CData(content) => push_text(&content.xml10_content(), &mut open).map_err(malformed)?,
-            Event::GeneralRef(reference) => push_text(&entity(&reference).map_err(malformed)?, &mut open).map_err(malformed)?,
+            Event::GeneralRef(reference) => {
+                push_text(&entity(&reference).map_err(malformed)?, &mut open).map_err(malformed)?
+            }
             Event::DocType(declaration) if declaration.contains("<!ENTITY") => {
                 return Err(malformed("the XML declares entities of its own, which are not read".into()));
             }
@@ -117,7 +128,9 @@ fn element(tag: &BytesStart<'_>) -> Result<(String, Element), String> {
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|cause| format!("an attribute is not XML: {cause}"))?;
         let name: &str = attribute.key.as_ref();
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|cause| format!("an attribute is not XML: {cause}"))?;
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|cause| format!("an attribute is not XML: {cause}"))?;
         match name {
             "xmlns" => {}
             _ if name.starts_with("xmlns:") => {}
@@ -169,7 +182,7 @@ fn entity(reference: &BytesRef<'_>) -> Result<String, String> {
 
 impl Element {
     /// Writes the element's value. `path` leads on to the element that is a list for the selector's sake.
-    fn write(&self, out: &mut Vec<u8>, lists: &[String], path: Option<&[PathStep<'_>]>) -> Result<()> {
+    fn write(&self, out: &mut Vec<u8>, lists: &Lists<'_>, path: Option<&[PathStep<'_>]>) -> Result<()> {
         let text = self.text.trim();
         let has_members = !self.attributes.is_empty() || !self.children.is_empty();
         if !has_members && (self.is_nil || text.is_empty()) {
@@ -189,7 +202,8 @@ impl Element {
             let next = path.and_then(|path| path.split_first()).filter(|(first, _)| first.name == *name);
             let is_wanted = next.is_some_and(|(step, _)| step.is_list);
             let below = next.map(|(_, rest)| rest).filter(|rest| !rest.is_empty());
-            let is_list = elements.len() > 1 || self.is_array || is_wanted || lists.iter().any(|list| list == name);
+            let is_list =
+                elements.len() > 1 || self.is_array || is_wanted || lists.names.iter().any(|list| list == name);
             let out = object.key(name)?;
             if is_list {
                 write_list(out, elements, lists, below)?;
@@ -197,8 +211,8 @@ impl Element {
                 element.write(out, lists, below)?;
             }
         }
-        // Of an array that says so, no element means an empty list.
-        if self.is_array
+        // Of an array that says so, and of a list that was seen before, no element means an empty list.
+        if (self.is_array || lists.absent_is_empty)
             && let Some([last]) = path
             && !groups.iter().any(|(child, _)| *child == last.name)
         {
@@ -236,7 +250,12 @@ impl Element {
     }
 }
 
-fn write_list(out: &mut Vec<u8>, elements: &[&Element], lists: &[String], path: Option<&[PathStep<'_>]>) -> Result<()> {
+fn write_list(
+    out: &mut Vec<u8>,
+    elements: &[&Element],
+    lists: &Lists<'_>,
+    path: Option<&[PathStep<'_>]>,
+) -> Result<()> {
     out.push(b'[');
     for (at, element) in elements.iter().enumerate() {
         if at > 0 {
@@ -272,14 +291,17 @@ mod tests {
     fn json(text: &str, lists: &[&str], path: &str) -> Result<String> {
         let lists: Vec<String> = lists.iter().map(|name| (*name).to_owned()).collect();
         let steps: Vec<Step> = path.split_whitespace().map(|key| Step::Key(key.to_owned())).collect();
-        Ok(String::from_utf8(to_json(text, &lists, &steps)?).unwrap())
+        Ok(String::from_utf8(to_json(text, &lists, Place { steps: &steps, is_seen: false })?.0).unwrap())
     }
 
     #[test]
     fn elements_become_keys_and_text_stays_text() {
         for (text, expected) in [
             ("<a>1</a>", r#"{"a":"1"}"#),
-            ("<?xml version=\"1.0\"?>\n<!DOCTYPE a>\n<!-- c --><a> <b>1</b>\n<c/> </a>\n", r#"{"a":{"b":"1","c":null}}"#),
+            (
+                "<?xml version=\"1.0\"?>\n<!DOCTYPE a>\n<!-- c --><a> <b>1</b>\n<c/> </a>\n",
+                r#"{"a":{"b":"1","c":null}}"#,
+            ),
             ("<a><b>1</b><b>2</b></a>", r#"{"a":{"b":["1","2"]}}"#),
             ("<a id='7'>x</a>", r#"{"a":{"id":"7","value":"x"}}"#),
             ("<a id='7'/>", r#"{"a":{"id":"7"}}"#),

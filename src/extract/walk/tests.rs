@@ -21,7 +21,9 @@ impl Transport for Script {
         self.urls.lock().unwrap().push(request.url.to_string());
         let (status, name, value, body) = self.answers.lock().unwrap().pop_front().expect("the script is long enough");
         let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
-        Box::pin(async move { Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()), file: None }) })
+        Box::pin(
+            async move { Ok(WireResponse { status, headers, body: Bytes::from_static(body.as_bytes()), file: None }) },
+        )
     }
 }
 

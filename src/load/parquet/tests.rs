@@ -78,7 +78,7 @@ fn fitted(table: &Table, rows: &[(u128, u128, &[Option<&str>])]) -> Fitted {
     for (i, column) in table.columns.iter().enumerate() {
         fields.push(Field::new(&column.name, column.data_type().arrow(), true));
         let texts: StringArray = rows.iter().map(|r| r.2[i]).collect();
-        arrays.push(parse_text(&texts, column.data_type()).unwrap());
+        arrays.push(parse_text(&texts, column.data_type(), &Default::default()).unwrap());
     }
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
     Fitted { table: table.clone(), changes: vec![], batches: vec![batch] }

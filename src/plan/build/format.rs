@@ -103,7 +103,10 @@ fn csv(table: &Table, scope: &mut Scope<'_>) -> CsvFormat {
 fn header(node: &Node, scope: &mut Scope<'_>) -> CsvHeader {
     match &node.value {
         Value::List(names) if names.is_empty() => {
-            scope.found.error(node.span.clone(), "`header` names no column").help("`false` says that no row names them");
+            scope
+                .found
+                .error(node.span.clone(), "`header` names no column")
+                .help("`false` says that no row names them");
             CsvHeader::None
         }
         Value::List(names) => CsvHeader::Names(names.iter().filter_map(Node::resolved).collect()),

@@ -175,12 +175,16 @@ fn bracket(text: &str) -> Result<(Step, usize), Mistake> {
     let inner = text[1..end].trim();
     let step = match inner {
         "*" => Step::Every,
-        _ if inner.starts_with('?') => return Err((0..end + 1, "a path of one field can't have filters (`[?…]`)".into())),
+        _ if inner.starts_with('?') => {
+            return Err((0..end + 1, "a path of one field can't have filters (`[?…]`)".into()));
+        }
         _ if inner.contains(':') => return Err((0..end + 1, "a path of one field can't have slices (`[a:b]`)".into())),
         _ if inner.contains(',') => {
             return Err((0..end + 1, "a path of one field can't have several selectors in one `[…]`".into()));
         }
-        _ if inner.starts_with('-') => return Err((0..end + 1, "a path of one field can't have negative indexes".into())),
+        _ if inner.starts_with('-') => {
+            return Err((0..end + 1, "a path of one field can't have negative indexes".into()));
+        }
         _ => match inner.parse() {
             Ok(index) => Step::Index(index),
             Err(_) => return Err((0..end + 1, format!("`{inner}` is not an index; a name needs quotes"))),
