@@ -355,6 +355,21 @@ fn a_missing_file_is_what_response_actions_say() {
 }
 
 #[test]
+fn a_replay_stores_the_files_of_the_tape() {
+    let server = Server::start(talks);
+    let env = TestEnv::new();
+    env.pipeline(&pipeline(&server, RECORDINGS));
+    env.load_into(&env.warehouse(), &["--record", "tape"]).expect_code(0);
+    let files = env.bytes_below("files");
+    std::fs::remove_dir_all(env.path("files")).expect("the files go");
+    env.load_into(&env.destinations()[0], &["--replay", "tape"]).expect_code(0);
+    assert_eq!(env.bytes_below("files").len(), 2);
+    for (path, content) in files {
+        assert!(std::fs::read(&path).is_ok_and(|again| again == content), "{}", path.display());
+    }
+}
+
+#[test]
 fn keys_that_would_do_nothing_are_refused() {
     for (keys, says) in [
         ("format = \"file\"\ndata_selector = \"x\"\n", "`data_selector` has no meaning"),

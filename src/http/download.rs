@@ -78,7 +78,15 @@ impl Read for Pieces {
     }
 }
 
-fn write(path: PathBuf, body: Pieces, packing: Option<Packing>) -> Result<Downloaded, TransportError> {
+/// Writes a body that is there already.
+///
+/// # Errors
+/// [`TransportErrorKind::Storage`]: it could not be written.
+pub(super) fn store(path: &Path, body: &[u8]) -> Result<Downloaded, TransportError> {
+    write(path.to_owned(), body, None)
+}
+
+fn write(path: PathBuf, body: impl Read, packing: Option<Packing>) -> Result<Downloaded, TransportError> {
     let failed = |kind| move |cause: io::Error| TransportError::new(kind, cause.to_string());
     let (storage, decode) = (failed(TransportErrorKind::Storage), failed(TransportErrorKind::Decode));
     let mut body = match packing {

@@ -5,6 +5,7 @@ use super::request::Identity;
 use super::{EXCHANGES_FILE, mask, nearest};
 use crate::config::Env;
 use crate::error::{Error, Kind, Result};
+use crate::http::download;
 use crate::http::transport::{Transport, TransportError, TransportErrorKind, WireRequest, WireResponse};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -182,7 +183,15 @@ impl Player {
         };
         let entry = self.take(&identity, &asked)?;
         let outcome = self.tape.outcome(entry).and_then(|outcome| replayed(outcome, &self.tape.folder));
-        outcome.unwrap_or_else(|error| Err(TransportError::new(TransportErrorKind::TapeUnusable, error.to_string())))
+        let unusable = |error: Error| Err(TransportError::new(TransportErrorKind::TapeUnusable, error.to_string()));
+        let answer = outcome.unwrap_or_else(unusable)?;
+        match (&wire.download, answer.status) {
+            (Some(path), 200..300) => {
+                let file = Some(download::store(path, &answer.body)?);
+                Ok(WireResponse { body: Bytes::new(), file, ..answer })
+            }
+            _ => Ok(answer),
+        }
     }
 
     /// The next exchange of a request: the first with the same headers that was not taken, else the first. A login may be
@@ -226,7 +235,7 @@ fn replayed(outcome: Outcome, folder: &Path) -> Result<Result<WireResponse, Tran
     match outcome {
         Outcome::Answer { status, headers, body } => {
             let body = Bytes::from(bytes(body)?.unwrap_or_default());
-            Ok(Ok(WireResponse { status, headers: headers.to_map(folder)?, body }))
+            Ok(Ok(WireResponse { status, headers: headers.to_map(folder)?, body, file: None }))
         }
         Outcome::Failure { kind, cause, received } => {
             let mut error = TransportError::new(transport_kind(kind), cause);

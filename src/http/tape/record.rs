@@ -7,6 +7,7 @@ use crate::config::Env;
 use crate::error::{Error, Kind, Result};
 use crate::http::transport::{Transport, TransportError, TransportErrorKind, WireRequest, WireResponse};
 use crate::secret;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use std::fs::{self, File, OpenOptions};
@@ -87,7 +88,11 @@ impl Recorder {
     }
 
     fn answer(&self, answer: &WireResponse, is_login: bool, number: u64) -> std::io::Result<Outcome> {
-        let bytes = mask::answer_body(&answer.body, is_login);
+        let stored = match &answer.file {
+            Some(file) => Bytes::from(fs::read(&file.path)?),
+            None => answer.body.clone(),
+        };
+        let bytes = mask::answer_body(&stored, is_login);
         let body = if Body::is_large(&bytes) {
             let content_type = answer.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
             let name = format!("{BODIES_FOLDER}/{number:06}.{}", extension(content_type));
@@ -177,7 +182,7 @@ fn failure(error: &TransportError, is_login: bool) -> Option<Outcome> {
         TransportErrorKind::TooLarge => FailureKind::TooLarge,
         TransportErrorKind::Unsendable => FailureKind::Unsendable,
         TransportErrorKind::Unknown => FailureKind::Unknown,
-        TransportErrorKind::NotOnTape | TransportErrorKind::TapeUnusable => return None,
+        TransportErrorKind::Storage | TransportErrorKind::NotOnTape | TransportErrorKind::TapeUnusable => return None,
     };
     let received = error.received.as_ref().map(|received| Received {
         status: received.status,

@@ -29,7 +29,7 @@ impl Transport for Script {
 }
 
 fn answer(status: u16, body: &[u8]) -> Result1 {
-    Ok(WireResponse { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body) })
+    Ok(WireResponse { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body), file: None })
 }
 
 fn get(path: &str) -> WireRequest {
@@ -41,6 +41,7 @@ fn get(path: &str) -> WireRequest {
         body_bytes_max: 1 << 20,
         secret_params: Vec::new(),
         is_login: false,
+        download: None,
     }
 }
 
