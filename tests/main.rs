@@ -4,6 +4,7 @@
 
 mod support;
 
+mod auth;
 mod children;
 mod cli;
 mod config_errors;

@@ -1,12 +1,22 @@
 //! What a run will do: resolved, validated, closed. Nothing here reads a file, the network, the clock or the
 //! environment, and nothing here is deserialised.
 
-use super::template::Template;
+mod auth;
+mod base;
+
+pub use auth::{
+    Auth, ClientAuth, Exchange, Grant, Jwt, JwtAlgorithm, JwtKey, Login, OAuth2, Place, Session, SessionToken,
+    TokenEndpoint, TokenRequestFormat,
+};
+pub use base::BaseUrl;
+
+use super::template::{Scope, Template};
+use crate::error::Result;
 use crate::schema::ColumnType;
 use crate::secret::Secret;
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
 
 /// One pipeline file, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,8 +49,8 @@ pub struct Text {
 /// What all requests of a pipeline share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Client {
-    /// Base of relative paths; ends with a slash. Its origin is the only one that gets credentials.
-    pub base_url: Url,
+    /// Base of relative paths. Its origin is the only one that gets credentials.
+    pub base_url: BaseUrl,
     /// Time to connect (`timeout.connect`).
     pub connect_timeout: Duration,
     /// Longest silence between two reads (`timeout.read`).
@@ -102,18 +112,6 @@ pub struct AllowedHost {
     pub send_auth: bool,
 }
 
-/// How requests prove who they are.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Auth {
-    /// No credentials.
-    None,
-    /// `Authorization: Bearer TOKEN` (RFC 6750).
-    Bearer {
-        /// The token.
-        token: Text,
-    },
-}
-
 /// One endpoint and the table it fills.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
@@ -139,6 +137,8 @@ pub struct Resource {
     pub allow_missing: bool,
     /// What answers mean, first match wins: the resource's own first, then the inherited ones.
     pub response_actions: Vec<ResponseAction>,
+    /// What must hold for a run to count as good.
+    pub expect: Option<Expect>,
     /// What is asked for since when.
     pub incremental: Option<Incremental>,
     /// The resource whose rows this one runs for.
@@ -194,13 +194,48 @@ pub enum BodySpec {
 #[derive(Debug, Clone, PartialEq)]
 pub enum JsonTemplate {
     /// A literal null, boolean or number.
-    Literal(serde_json::Value),
+    Literal(Value),
     /// A string.
     Text(Text),
     /// An array.
     Array(Vec<JsonTemplate>),
     /// An object, in order.
     Object(Vec<(String, JsonTemplate)>),
+}
+
+impl JsonTemplate {
+    /// The value; `None` where a text gives none. That drops the innermost member or element around it.
+    ///
+    /// # Errors
+    /// An expression fails on its values.
+    pub fn render(&self, scope: &Scope) -> Result<Option<Value>> {
+        Ok(Some(match self {
+            JsonTemplate::Literal(value) => value.clone(),
+            JsonTemplate::Text(text) => return text.template.render_json(scope),
+            JsonTemplate::Array(elements) => {
+                let mut values = Vec::with_capacity(elements.len());
+                for element in elements {
+                    values.extend(element.render(scope)?);
+                }
+                Value::Array(values)
+            }
+            JsonTemplate::Object(members) => Value::Object(render_members(members, scope)?),
+        }))
+    }
+}
+
+/// The members of a JSON object; those without a value are left out.
+///
+/// # Errors
+/// As [`JsonTemplate::render`].
+pub fn render_members(members: &[(String, JsonTemplate)], scope: &Scope) -> Result<Map<String, Value>> {
+    let mut object = Map::new();
+    for (name, member) in members {
+        if let Some(value) = member.render(scope)? {
+            object.insert(name.clone(), value);
+        }
+    }
+    Ok(object)
 }
 
 /// How the next page is found.
@@ -362,8 +397,32 @@ pub struct ResponseAction {
     pub status: Option<u16>,
     /// Text that the body contains.
     pub body_contains: Option<String>,
+    /// A header, lower case, and what is asked of it.
+    pub header: Option<(String, ValueTest)>,
+    /// A value of a JSON body, and what is asked of it.
+    pub path: Option<(FieldPath, ValueTest)>,
     /// What to do.
     pub action: Action,
+}
+
+/// What is asked of a value of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueTest {
+    /// It is there, and neither null, false nor empty.
+    Present,
+    /// As text it is this.
+    Equals(String),
+    /// As text it contains this.
+    Contains(String),
+}
+
+/// What must hold for a run of a resource to count as good: some servers answer a bad credential with 200.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    /// Fewest records of a run that asks for everything.
+    pub min_records: Option<u64>,
+    /// A value of the first answer, and what is asked of it.
+    pub path: Option<(FieldPath, ValueTest)>,
 }
 
 /// What to do with an answer.
