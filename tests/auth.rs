@@ -325,6 +325,26 @@ fn an_exchanged_refresh_token_is_kept_for_its_owner_alone() {
 }
 
 #[test]
+fn an_exchanged_refresh_token_is_kept_also_when_the_run_is_interrupted() {
+    let server = Server::start(|request| match request.path.as_str() {
+        "/oauth/token" => Reply::json(json!({ "access_token": "access-1", "refresh_token": "refresh-next-abcdef" }))
+            .delayed(std::time::Duration::from_millis(400)),
+        _ => items(request),
+    });
+    let auth =
+        "auth = { type = \"oauth2_refresh_token\", access_token_url = \"oauth/token\", refresh_token = \"${SECRET}\" }";
+    let env = env(&server, auth, ITEMS);
+    let running = env.start(&["run", "api"]);
+    while server.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let outcome = running.interrupt_and_wait().expect_code(130);
+    assert_hidden(&outcome, &["refresh-next-abcdef"]);
+    let kept = std::fs::read_to_string(env.path("state/api.tokens")).expect("a kept token");
+    assert!(kept.contains("refresh-next-abcdef"));
+}
+
+#[test]
 fn a_new_refresh_token_in_the_file_counts_more_than_a_kept_one() {
     let api = RefreshServer::start();
     let mut env = api.env("refresh-0-abcdef");
@@ -495,16 +515,14 @@ fn keys_that_can_not_sign_are_mistakes_of_the_configuration() {
     let keys = [
         ("key = \"${SECRET}\"", "not a private key in PEM form"),
         ("key_file = \"missing.pem\"", "missing.pem"),
-        ("key_file = \"broken.pem\"", "not a private key in PEM form"),
+        ("key_file = \"broken.pem\"", "not one that RS256 signs with"),
     ];
     for (key, part) in keys {
         let auth = format!("auth = {{ type = \"jwt\", algorithm = \"RS256\", {key} }}");
         let env = env(&server, &auth, ITEMS);
         env.write("pipelines/broken.pem", "-----BEGIN PRIVATE KEY-----\nTm90IGEga2V5\n-----END PRIVATE KEY-----\n");
         let outcome = env.load().expect_code(2);
-        let part = if key.contains("broken") { "not one that RS256 signs with" } else { part };
-        let outcome = outcome.expect_stderr(&[part]);
-        assert_hidden(&outcome, &[SECRET, "Tm90IGEga2V5"]);
+        assert_hidden(&outcome.expect_stderr(&[part]), &[SECRET, "Tm90IGEga2V5"]);
     }
     assert_eq!(server.requests().len(), 0);
 }
@@ -608,4 +626,82 @@ fn a_check_needs_no_server_and_no_secret() {
     );
     let outcome = env.run(&["check", "api"]).expect_code(0);
     assert!(outcome.stdout.contains("CLIENT_ID, CLIENT_SECRET"), "{}", outcome.transcript());
+}
+
+#[test]
+fn a_run_with_fewer_records_than_expected_fails_and_commits_nothing() {
+    // A bad credential is answered with 200 and what anybody may see.
+    let server = Server::start(|request| match request.header("authorization") {
+        Some("Bearer the-client-secret-5f4dcc3b") => items(request),
+        _ => Reply::json(json!([])),
+    });
+    let resources = format!("{ITEMS}write_disposition = \"replace\"\nexpect = {{ min_records = 1 }}\n");
+    let auth = "auth = { type = \"bearer\", token = \"${SECRET}\" }";
+    let mut env = env(&server, auth, &resources);
+    load_items(&env);
+    env.set("SECRET", "a-wrong-token");
+    let outcome =
+        env.load().expect_code(1).expect_stderr(&["there are 0 records, fewer than `expect` says", "min_records: 1"]);
+    assert_eq!(outcome.resource("items")["status"], "failed");
+    // The table is as it was.
+    assert_eq!(env.warehouse().count("api.items"), 5);
+}
+
+#[test]
+fn an_incremental_run_may_bring_nothing_once_it_goes_on_from_a_cursor() {
+    let server = Server::start(|request| match request.param("since") {
+        None => Reply::json(json!([{ "id": 1, "at": 7 }])),
+        Some(_) => Reply::json(json!([])),
+    });
+    let resources = "[resources.items]\nprimary_key = \"id\"\npaginator = \"single_page\"\nexpect = { min_records = 1 }\n\
+        incremental = { cursor_path = \"at\", start_param = \"since\" }\n";
+    let env = env(&server, "", resources);
+    env.load().expect_code(0);
+    env.load().expect_code(0);
+    // From the beginning it counts again.
+    let few = resources.replace("min_records = 1", "min_records = 2");
+    env.pipeline(&pipeline_with_client(&server, "", &few));
+    env.load_into(&env.warehouse(), &["--full-refresh"]).expect_code(1).expect_stderr(&["fewer than `expect` says"]);
+    assert_eq!(env.warehouse().count("api.items"), 1);
+}
+
+#[test]
+fn the_first_answer_is_held_against_what_the_file_expects() {
+    let server = Server::start(|_| Reply::json(json!({ "user": { "kind": "guest" }, "data": [{ "id": 1 }] })));
+    let cases = [
+        ("path = \"user.kind\", equals = \"guest\"", 0),
+        ("path = \"user.kind\"", 0),
+        ("path = \"user.kind\", equals = \"member\"", 1),
+        ("path = \"user.name\"", 1),
+    ];
+    for (keys, code) in cases {
+        let resources = format!(
+            "[resources.items]\nprimary_key = \"id\"\ndata_selector = \"data\"\npaginator = \"single_page\"\nexpect = {{ {keys} }}\n"
+        );
+        let outcome = env(&server, "", &resources).load().expect_code(code);
+        if code == 1 {
+            outcome.expect_stderr(&["the first answer is not what `expect` says", "expected:", "guest", "/items"]);
+        }
+    }
+}
+
+#[test]
+fn a_tape_of_logins_holds_no_token_and_plays_without_keys() {
+    let api = RefreshServer::start();
+    let env = api.env("refresh-0-abcdef");
+    let recorded = env.destinations();
+    env.load_into(&recorded[0], &["--record", "tape"]).expect_code(0);
+    for (path, bytes) in env.bytes_below("tape") {
+        for token in ["refresh-", "access-"] {
+            let found = bytes.windows(token.len()).any(|w| w == token.as_bytes());
+            assert!(!found, "{token} is in {}", path.display());
+        }
+    }
+    let kept = std::fs::read(env.path("state/api.tokens")).expect("a kept token");
+    api.server.forget();
+    env.load_into(&env.warehouse(), &["--replay", "tape"]).expect_code(0);
+    assert_eq!(env.warehouse().count("api.items"), 5);
+    assert_eq!(api.server.requests().len(), 0);
+    // The masks of a tape are not what the next run needs.
+    assert_eq!(std::fs::read(env.path("state/api.tokens")).expect("a kept token"), kept);
 }

@@ -7,6 +7,7 @@ mod support;
 mod auth;
 mod children;
 mod cli;
+mod client;
 mod config_errors;
 mod crash;
 mod demo;
