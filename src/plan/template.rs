@@ -232,9 +232,8 @@ impl Template {
                 break;
             }
             found.extend(own.into_iter().cloned());
-            match part.evaluate(known) {
-                Ok(Some(value)) => push_text(&mut out, &value),
-                Ok(None) | Err(_) => {}
+            if let Ok(Some(value)) = part.evaluate(known) {
+                push_text(&mut out, &value);
             }
         }
         found

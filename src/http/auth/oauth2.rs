@@ -43,7 +43,7 @@ pub(super) struct OAuthClient {
 enum Flow {
     ClientCredentials,
     Refresh(RefreshTokens),
-    Assertion { signer: Signer, param: String },
+    Assertion { signer: Box<Signer>, param: String },
 }
 
 /// The refresh tokens of a client: the one of the file, and the newest that the server gave for it, which is kept.
@@ -85,7 +85,7 @@ pub(super) fn source(oauth2: &OAuth2, setting: &Setting<'_>) -> Result<TokenSour
 pub(super) fn of_assertion(exchange: &Exchange, signer: Signer, setting: &Setting<'_>) -> Result<OAuthClient> {
     let url = address(&exchange.endpoint.url, setting)?;
     let signer = signer.for_audience(url.as_str());
-    let flow = Flow::Assertion { signer, param: exchange.assertion_param.clone() };
+    let flow = Flow::Assertion { signer: Box::new(signer), param: exchange.assertion_param.clone() };
     client(&exchange.endpoint, url, flow, setting.scope)
 }
 

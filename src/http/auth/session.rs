@@ -105,7 +105,7 @@ impl SessionClient {
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let pairs = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
     let values = pairs.filter_map(|text| text.split(';').next()?.split_once('='));
-    let value = values.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim()).last()?;
+    let value = values.rev().find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())?;
     (!value.is_empty()).then(|| value.to_owned())
 }
 
