@@ -33,6 +33,8 @@ pub enum Kind {
     Locked,
     /// A signal ended the run.
     Interrupted,
+    /// No token could be had: the token request or the login failed.
+    Auth,
     /// A broken invariant of the program itself.
     Internal,
 }
@@ -71,6 +73,24 @@ impl Error {
     pub fn source(mut self, source: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same facts, hint and cause under another kind and sentence.
+    #[must_use]
+    pub fn recast(self, kind: Kind, message: impl Into<String>) -> Self {
+        Error { kind, message: message.into(), ..self }
+    }
+
+    /// The same error once more, for another who waited for the same thing. The cause is kept as text.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Error {
+            kind: self.kind,
+            message: self.message.clone(),
+            context: self.context.clone(),
+            hint: self.hint.clone(),
+            source: self.source.as_ref().map(|cause| cause.to_string().into()),
+        }
     }
 
     /// The class of the failure.

@@ -39,7 +39,7 @@ impl From<Kind> for Exit {
             Kind::Config => Exit::Config,
             Kind::Locked => Exit::Locked,
             Kind::Interrupted => Exit::Interrupted,
-            Kind::Network | Kind::Status | Kind::Body | Kind::Paging | Kind::Data => Exit::Failed,
+            Kind::Network | Kind::Status | Kind::Auth | Kind::Body | Kind::Paging | Kind::Data => Exit::Failed,
             Kind::Destination | Kind::State | Kind::Internal => Exit::Failed,
         }
     }

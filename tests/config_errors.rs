@@ -127,9 +127,6 @@ fn keys_of_later_versions_are_refused_by_name() {
         let (outcome, _) = run_with(&server, "", text);
         outcome.expect_code(2).expect_stderr(&[key, "not yet supported", "api.toml:"]);
     }
-    let auth = "auth = { type = \"http_basic\", username = \"u\", password = \"p\" }\n";
-    let (outcome, _) = run_with(&server, auth, "[resources.videos]");
-    outcome.expect_code(2).expect_stderr(&["http_basic", "not yet supported", "api.toml:3:"]);
     assert_eq!(server.requests().len(), 0);
 }
 

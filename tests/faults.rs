@@ -317,3 +317,63 @@ fn records_of_a_failed_resource_are_accounted_for() {
         assert_eq!(videos["discarded"]["not_committed"].as_u64(), left_out, "{keys}");
     }
 }
+
+#[test]
+fn an_exhausted_quota_is_waited_out_whatever_the_status() {
+    type Throttled = fn() -> Reply;
+    let cases: [Throttled; 3] = [
+        || Reply::status(403).header("X-RateLimit-Remaining", "0").header("X-RateLimit-Reset", "1"),
+        || Reply::status(429).header("RateLimit-Remaining", "0").header("RateLimit-Reset", "1"),
+        || Reply::status(403).header("RateLimit", "\"default\";r=0;t=1"),
+    ];
+    for throttled in cases {
+        let server = Server::start(move |request| if request.number == 1 { throttled() } else { page(request) });
+        let env = TestEnv::new();
+        env.pipeline(&pipeline(&server, VIDEOS));
+        env.load().expect_code(0);
+        assert_eq!(env.warehouse().count("api.videos"), 250);
+        let requests = server.requests();
+        assert!(requests[2].at - requests[1].at >= Duration::from_millis(950), "waited too little");
+    }
+}
+
+#[test]
+fn actions_look_at_headers_and_at_values_of_the_body_also_of_good_answers() {
+    // GraphQL's way: 200 with errors. Another: 200 with a code, and a header that asks for patience.
+    let cases: &[(&str, Fault, i32)] = &[
+        ("{ path = \"errors\", action = \"retry\" }", |_| Reply::json(json!({ "errors": [{ "message": "busy" }] })), 0),
+        (
+            "{ path = \"errors\", action = \"fail\" }",
+            |_| Reply::json(json!({ "errors": [{ "message": "no such field" }] })),
+            1,
+        ),
+        (
+            "{ path = \"meta.code\", equals = 17, action = \"retry\" }",
+            |_| Reply::json(json!({ "meta": { "code": 17 } })),
+            0,
+        ),
+        (
+            "{ header = \"X-State\", equals = \"busy\", action = \"throttle\" }",
+            |_| Reply::json(json!([])).header("X-State", "busy"),
+            0,
+        ),
+        (
+            "{ status = 400, header = \"X-State\", contains = \"wait\", body_contains = \"later\", action = \"retry\" }",
+            |_| Reply::new(400, "text/plain", "try later").header("X-State", "please wait"),
+            0,
+        ),
+    ];
+    for (action, fault, code) in cases {
+        let server = server_with(*fault);
+        let env = TestEnv::new();
+        env.pipeline(&pipeline_with_client(&server, &format!("response_actions = [{action}]"), VIDEOS));
+        let outcome = env.load().expect_code(*code);
+        if *code == 0 {
+            assert_eq!(env.warehouse().count("api.videos"), 250, "{action}");
+            assert_eq!(server.requests().len(), 5, "{action}");
+        } else {
+            outcome.expect_stderr(&["`response_actions` calls a failure", "no such field"]);
+            assert_eq!(server.requests().len(), 2, "{action}");
+        }
+    }
+}

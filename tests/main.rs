@@ -4,8 +4,10 @@
 
 mod support;
 
+mod auth;
 mod children;
 mod cli;
+mod client;
 mod config_errors;
 mod crash;
 mod demo;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::plan::model::*;
+use crate::plan::template::Template;
 use serde_json::json;
 
 const GOOD: &str = r#"name = "shop"
@@ -29,6 +30,13 @@ fn plan(source: &str) -> Pipeline {
     match load(source) {
         Ok(loaded) => loaded.pipeline,
         Err(error) => panic!("{}", error.report()),
+    }
+}
+
+fn base_of(plan: &Pipeline) -> &str {
+    match &plan.client.base_url {
+        BaseUrl::Fixed(url) => url.as_str(),
+        BaseUrl::Template(template) => template.source(),
     }
 }
 
@@ -86,7 +94,7 @@ fn client(keys: &str) -> String {
 fn a_whole_file_becomes_a_plan() {
     let plan = plan(GOOD);
     assert_eq!((plan.name.as_str(), plan.dataset.as_str()), ("shop", "shop"));
-    assert_eq!(plan.client.base_url.as_str(), "https://api.example.com/v1/");
+    assert_eq!(base_of(&plan), "https://api.example.com/v1/");
     assert_eq!(plan.client.concurrency, 4);
     let videos = plan.resource("videos").unwrap();
     assert_eq!(videos.write, WriteDisposition::Merge);
@@ -296,7 +304,7 @@ fn further_mistakes_are_found_too() {
         ),
         (
             resource("response_actions = [{ action = 'ignore' }]"),
-            &["4:21 this action matches every answer | add `status` or `body_contains`"],
+            &["4:21 this action matches every answer | add `status`, `body_contains`, `header` or `path`"],
         ),
         (
             resource("primary_key = '{{ x }}'"),
@@ -337,7 +345,6 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
         "schema_contract",
         "poll",
         "on_repeated_key",
-        "expect",
     ];
     for name in resources {
         assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
@@ -347,11 +354,9 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
         assert_eq!(mistakes(&source), [format!("7:1 `{name}` is not yet supported")]);
     }
     let values = [
-        ("auth = { type = 'http_basic' }", "the auth `http_basic` is not yet supported"),
         ("paginator = 'keyset'", "the paginator `keyset` is not yet supported"),
         ("paginator = { type = 'offset', prefetch = 2 }", "`prefetch` is not yet supported"),
         ("primary_key = 'id'\nmerge_strategy = 'scd2'", "`merge_strategy = \"scd2\"` is not yet supported"),
-        ("response_actions = [{ status = 1, path = 'x', action = 'fail' }]", "`path` is not yet supported"),
         ("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported"),
         ("params = { a = '{{ cursor.end }}' }", "`cursor.end` is not yet supported"),
     ];
@@ -386,7 +391,7 @@ fn substitutions_are_secret_only_where_requests_are_made() {
     let source = "[client]\nbase_url = 'https://${HOST}/v${N}/'\nconcurrency = '${N}'\nrate_limit = '${LIMIT:-5}/minute'\n\
          headers = { X-Key = 'k-${TOKEN}', X-Plain = '${NOPE:-d}' }\n[resources.x]\npath = 'p/${N}'\nbody = '$${N}'\n";
     let plan = plan(source);
-    assert_eq!(plan.client.base_url.as_str(), "https://eu.example.com/v7/");
+    assert_eq!(base_of(&plan), "https://eu.example.com/v7/");
     assert_eq!(plan.client.concurrency, 7);
     assert_eq!(plan.client.rate_limits, [RateLimit { count: 5, per: std::time::Duration::from_secs(60) }]);
     let request = &plan.resources[0].request;
@@ -577,13 +582,159 @@ fn what_is_probably_not_meant_is_warned_about() {
 }
 
 #[test]
+fn a_parent_can_name_no_host() {
+    let source = |base: &str| {
+        format!(
+            "[vars]\nteam='t'\n[client]\nbase_url='{base}'\n[resources.x]\n[resources.y]\nparent='x'\npath='y/{{{{ vars.team }}}}'\n"
+        )
+    };
+    let in_host = mistakes(&source("https://{{ parent.host }}/v1"));
+    assert!(
+        in_host.iter().any(|m| m.starts_with("4:22 `parent.host` can't name the host of `base_url`")),
+        "{in_host:?}"
+    );
+    // In the path it may: then each resource needs a parent.
+    let in_path = mistakes(&source("https://{{ vars.team }}.h/{{ parent.id }}/"));
+    assert!(in_path.iter().all(|m| m.contains("parent") && !m.contains("host")), "{in_path:?}");
+    let fixed =
+        source("https://h/{{ parent.id }}/").replace("[resources.x]", "[resources.x]\nselected=false\nparent='y'");
+    assert!(mistakes(&fixed).iter().any(|m| m.contains("circle")));
+}
+
+#[test]
+fn auth_tables_are_checked_before_anything_is_asked() {
+    let cases: &[(&str, &str)] = &[
+        ("{ type = 'http_basic' }", "3:1 `username` is missing"),
+        ("{ type = 'http_basic', username = '${EMPTY}' }", "user and password are empty"),
+        ("{ type = 'http_basic', username = 'a:b' }", "a user can't have a colon"),
+        ("{ type = 'api_key', api_key = '${EMPTY}' }", "the api key is empty"),
+        ("{ type = 'api_key', api_key = 'k', name = 'a b' }", "`a b` can't be the name of a header"),
+        ("{ type = 'api_key', api_key = 'k', location = 'body' }", "`body` is not a value of `location`"),
+        ("{ type = 'bearer', token = '{{ page.number }}' }", "`page.number` has no value in `auth`"),
+        (
+            "{ type = 'oauth2_client_credentials', client_id = 'a', client_secret = 'b' }",
+            "`access_token_url` is missing",
+        ),
+        (
+            "{ type = 'oauth2_client_credentials', access_token_url = 'ftp://h/', client_id = 'a', client_secret = 'b' }",
+            "`access_token_url` is not a URL that a request can go to",
+        ),
+        (
+            "{ type = 'oauth2_client_credentials', access_token_url = 'https://a:b@h/', client_id = 'a', client_secret = 'b' }",
+            "`access_token_url` is not a URL that a request can go to",
+        ),
+        (
+            "{ type = 'oauth2_refresh_token', access_token_url = 't', refresh_token = 'r', client_auth = 'basic' }",
+            "`client_auth = \"basic\"` needs a `client_id`",
+        ),
+        (
+            "{ type = 'oauth2_refresh_token', access_token_url = 't', refresh_token = 'r', param = 'p', prefix = 'x' }",
+            "`prefix` has no meaning beside `param`",
+        ),
+        ("{ type = 'jwt', algorithm = 'HS256' }", "3:1 `jwt` has no key"),
+        (
+            "{ type = 'jwt', algorithm = 'HS256', key = 'a', key_file = 'b' }",
+            "`key` and `key_file` can't both be the key",
+        ),
+        ("{ type = 'jwt', algorithm = 'HS255', key = 'a' }", "did you mean `HS256`?"),
+        (
+            "{ type = 'jwt', algorithm = 'HS256', key = 'a', scope = 's' }",
+            "`scope` has no meaning without `access_token_url`",
+        ),
+        ("{ type = 'session', login = { path = 'l' } }", "`session` does not say where the token is"),
+        ("{ type = 'session', token_path = 't' }", "`login` is missing"),
+        ("{ type = 'session', login = { path = 'l' }, token_path = 't', token_header = 'h' }", "can't both say"),
+        (
+            "{ type = 'session', login = { path = 'l', json = {}, form = {} }, token_path = 't' }",
+            "can't both be the body",
+        ),
+        ("{ type = 'session', login = { path = 'l' }, cookie = ['a', 'b'], header = 'h' }", "several cookies can't go"),
+        ("{ type = 'session', login = { path = 'l' }, cookie = ['a', 'b'], token_path = 't' }", "goes to one place"),
+    ];
+    for (auth, part) in cases {
+        let found = mistakes(&client(&format!("auth = {auth}")));
+        assert!(found.len() == 1 && found[0].contains(part), "{auth}: {found:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_auth_is_read_with_its_defaults() {
+    let auth = |table: &str| plan(&client(&format!("auth = {table}"))).resources.remove(0).auth;
+    let Auth::OAuth2(oauth2) =
+        auth("{ type = 'oauth2_client_credentials', access_token_url = '/t', client_id = 'a', client_secret = 'b' }")
+    else {
+        panic!()
+    };
+    let bearer = Place::Header { name: "Authorization".into(), prefix: "Bearer ".into() };
+    assert_eq!((&oauth2.grant, &oauth2.place), (&Grant::ClientCredentials, &bearer));
+    assert_eq!(oauth2.endpoint.url.source(), "t");
+    assert_eq!(oauth2.endpoint.token_path, FieldPath(vec!["access_token".into()]));
+
+    let session = |keys: &str| match auth(&format!("{{ type = 'session', login = {{ path = 'l' }}, {keys} }}")) {
+        Auth::Session(session) => (session.source, session.place, session.relogin_statuses),
+        other => panic!("{other:?}"),
+    };
+    let header = |name: &str, prefix: &str| Place::Header { name: name.into(), prefix: prefix.into() };
+    let body = || SessionToken::Body(FieldPath(vec!["t".into()]));
+    assert_eq!(session("token_path = 't'"), (body(), bearer, vec![401]));
+    assert_eq!(session("token_path = 't', header = 'X-Session'").1, header("X-Session", ""));
+    assert_eq!(session("token_path = 't', prefix = 'Token '").1, header("Authorization", "Token "));
+    assert_eq!(session("token_path = 't', param = 'sid', relogin_statuses = [403]").1, Place::Param("sid".into()));
+    assert_eq!(session("token_path = 't', cookie = 'sid'"), (body(), Place::Cookie("sid".into()), vec![401]));
+    assert_eq!(session("cookie = 'sid'").1, Place::Cookies);
+    assert_eq!(session("cookie = 'sid', header = 'X-Sid'").0, SessionToken::Cookies(vec!["sid".into()]));
+
+    let Auth::Jwt(jwt) = auth("{ type = 'jwt', algorithm = 'ES256', key_file = 'k.pem', expires_in = '5m' }") else {
+        panic!()
+    };
+    assert_eq!(
+        (jwt.algorithm, jwt.key, jwt.expires_in.as_secs()),
+        (JwtAlgorithm::Es256, JwtKey::File("k.pem".into()), 300)
+    );
+    assert_eq!(
+        auth("{ type = 'api_key', api_key = 'k' }"),
+        Auth::ApiKey {
+            api_key: Text { template: Template::literal("k"), secret: false },
+            place: header("Authorization", ""),
+        }
+    );
+}
+
+#[test]
+fn what_an_action_or_an_expectation_is_about_is_clear() {
+    let cases = [
+        (
+            "response_actions = [{ path = 'a', header = 'b', equals = 1, action = 'end' }]",
+            "about `header` or about `path`",
+        ),
+        ("response_actions = [{ status = 200, equals = 1, action = 'end' }]", "nothing says what this is about"),
+        ("response_actions = [{ path = 'a', equals = 1, contains = '1', action = 'end' }]", "can't both be asked for"),
+        ("expect = {}", "`expect` expects nothing"),
+        ("expect = { equals = true }", "`expect` expects nothing"),
+        ("expect = { min_records = 0 }", "`min_records` must be a whole number from 1"),
+    ];
+    for (keys, part) in cases {
+        let found = mistakes(&resource(keys));
+        assert!(found.iter().any(|m| m.contains(part)), "{keys}: {found:?}");
+    }
+    let expect = "expect = { min_records = 2, path = 'meta.user', equals = 7 }";
+    let actions = "response_actions = [{ path = 'errors', action = 'fail' }, { header = 'X-State', contains = 'busy', action = 'retry' }]";
+    let x = plan(&resource(&format!("{expect}\n{actions}"))).resources.remove(0);
+    let path = |names: &[&str]| FieldPath(names.iter().map(|n| (*n).to_owned()).collect());
+    let test = (path(&["meta", "user"]), ValueTest::Equals("7".into()));
+    assert_eq!(x.expect, Some(Expect { min_records: Some(2), path: Some(test) }));
+    assert_eq!(x.response_actions[0].path, Some((path(&["errors"]), ValueTest::Present)));
+    assert_eq!(x.response_actions[1].header, Some(("x-state".into(), ValueTest::Contains("busy".into()))));
+}
+
+#[test]
 fn a_base_can_use_variables_only() {
     let source = |base: &str| {
         format!(
             "[vars]\nteam='t'\nkey='${{TOKEN}}'\n[client]\nbase_url='{base}'\n[resources.x]\nparams={{k='{{{{ vars.key }}}}'}}\n"
         )
     };
-    assert_eq!(plan(&source("https://{{ vars.team }}.h/")).client.base_url.as_str(), "https://t.h/");
+    assert_eq!(base_of(&plan(&source("https://{{ vars.team }}.h/"))), "https://t.h/");
     assert_eq!(
         mistakes(&source("https://{{ page.number }}.h/")),
         ["5:22 `page.number` has no value in `base_url` | `vars.NAME` and `run.started_at` can be used there"]

@@ -20,7 +20,7 @@ pub(super) fn secret(source: &str) -> Text {
 /// A client of `https://api.test/v1/` that may also ask `files.test`, without retries.
 pub(super) fn client() -> Client {
     Client {
-        base_url: Url::parse("https://api.test/v1/").unwrap(),
+        base_url: BaseUrl::Fixed(Url::parse("https://api.test/v1/").unwrap()),
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_secs(1),
         rate_limits: Vec::new(),
@@ -63,6 +63,7 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         selector: Selector::Auto,
         allow_missing: false,
         response_actions: Vec::new(),
+        expect: None,
         incremental: None,
         parent: None,
         primary_key: Vec::new(),

@@ -6,11 +6,10 @@ use super::paginate::PageRequest;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::origin::Origins;
-use crate::plan::model::{BodySpec, Client, JsonTemplate, RequestSpec, Resource, Text};
+use crate::plan::model::{AllowedHost, BodySpec, Client, JsonTemplate, RequestSpec, Resource, Text};
 use crate::plan::template::Scope;
 use crate::secret::Secret;
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
@@ -27,9 +26,10 @@ const POSITION_PARAMS: [&str; 9] =
 pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageRequest) -> Result<Request> {
     let spec = &resource.request;
     let scope = page_scope(scope, page);
+    let base = client.base_url.render(&scope)?;
     let (url, is_link) = match &page.link {
         Some(link) => (link.clone(), true),
-        None => (endpoint(client, spec, &scope)?, false),
+        None => (endpoint(&base, &client.allowed_hosts, spec, &scope)?, false),
     };
     let mut params = params(spec, &scope)?;
     if let Some(incremental) = &resource.incremental
@@ -41,11 +41,45 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
         params.set(name, value);
     }
     let mut request = Request::get(with_params(url, &params.plain, is_link));
+    request.base_url = base.into_owned();
     request.method.clone_from(&spec.method);
     request.secret_params = params.secret;
     add_headers(&mut request, spec, &scope)?;
     if let Some(body) = &spec.body {
         add_body(&mut request, body, &scope)?;
+    }
+    Ok(request)
+}
+
+/// The request that begins a session. An address that the file spells out is its own origin: the login's credentials go
+/// there, and nowhere else. `base` is none where it differs from request to request.
+///
+/// # Errors
+/// A template fails on its values, or the path makes no URL.
+pub fn login(base: Option<&Url>, spec: &RequestSpec, scope: &Scope) -> Result<Request> {
+    let fault = |message: &str| Error::new(Kind::Config, message).with("path", spec.path.source());
+    let path = spec.path.render_url(scope)?;
+    let url = match (path.contains("://"), base) {
+        (true, _) => Url::parse(&path).map_err(|e| fault("the `path` of `auth.login` is not a URL").source(e))?,
+        (false, Some(base)) => {
+            below(base, &path).map_err(|e| fault("the `path` of `auth.login` makes no URL").source(e))?
+        }
+        (false, None) => {
+            return Err(fault(
+                "the `path` of `auth.login` has to be a whole URL, because `base_url` differs from request to request",
+            ));
+        }
+    };
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return Err(fault("the `path` of `auth.login` is not a URL that a request can go to"));
+    }
+    let params = params(spec, scope)?;
+    let mut request = Request::get(with_params(url, &params.plain, false));
+    request.method.clone_from(&spec.method);
+    request.secret_params = params.secret;
+    add_headers(&mut request, spec, scope)?;
+    if let Some(body) = &spec.body {
+        add_body(&mut request, body, scope)?;
     }
     Ok(request)
 }
@@ -60,14 +94,14 @@ fn page_scope(scope: &Scope, page: &PageRequest) -> Scope {
 }
 
 /// The address of a resource: `base_url`, its path kept, and the path below it. An absolute path stands for itself.
-fn endpoint(client: &Client, spec: &RequestSpec, scope: &Scope) -> Result<Url> {
+fn endpoint(base: &Url, allowed_hosts: &[AllowedHost], spec: &RequestSpec, scope: &Scope) -> Result<Url> {
     let path = spec.path.render_path(scope)?;
     let unusable = |cause: url::ParseError| {
         Error::new(Kind::Config, "`path` does not make a URL").with("path", spec.path.source()).source(cause)
     };
     if path.starts_with("https://") || path.starts_with("http://") {
         let url = Url::parse(&path).map_err(unusable)?;
-        Origins::new(client).reach(&url).map_err(|cause| {
+        Origins::new(base, allowed_hosts).reach(&url).map_err(|cause| {
             Error::new(Kind::Config, "`path` leads to a host that is not allowed")
                 .with("path", spec.path.source())
                 .hint("add the host to `allowed_hosts` of [client]")
@@ -75,19 +109,19 @@ fn endpoint(client: &Client, spec: &RequestSpec, scope: &Scope) -> Result<Url> {
         })?;
         return Ok(url);
     }
-    let mut base = client.base_url.clone();
-    base.set_query(None);
-    base.set_fragment(None);
-    let base_text = base.as_str();
+    below(base, &path).map_err(unusable)
+}
+
+/// The URL of a path below a base.
+fn below(base: &Url, path: &str) -> Result<Url, url::ParseError> {
     let below = path.trim_start_matches('/');
     // The slash that ends `base_url` only separates it from a path.
-    let joined = match below.chars().next() {
-        None | Some('?') if base.path() != "/" => format!("{}{below}", base_text.trim_end_matches('/')),
-        _ => format!("{base_text}{below}"),
-    };
-    let url = Url::parse(&joined).map_err(unusable)?;
-    let inherited: Vec<_> = client.base_url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
-    Ok(with_params(url, &inherited, true))
+    match below.chars().next() {
+        None | Some('?') if base.path() != "/" => {
+            Url::parse(&format!("{}{below}", base.as_str().trim_end_matches('/')))
+        }
+        _ => Url::parse(&format!("{base}{below}")),
+    }
 }
 
 /// Query parameters: those that may be seen, and those that hold a secret.
@@ -166,7 +200,10 @@ fn add_headers(request: &mut Request, spec: &RequestSpec, scope: &Scope) -> Resu
 
 fn add_body(request: &mut Request, body: &BodySpec, scope: &Scope) -> Result<()> {
     let (content, content_type) = match body {
-        BodySpec::Json(template) => (json(template, scope)?.map(|value| value.to_string()), "application/json"),
+        BodySpec::Json(template) => {
+            let value = template.render(scope).map_err(|error| error.with("request", "json"))?;
+            (value.map(|value| value.to_string()), "application/json")
+        }
         BodySpec::Form(fields) => (Some(form(fields, scope)?), "application/x-www-form-urlencoded"),
         BodySpec::Raw(text) => (render(text, scope, "request", "body")?, "text/plain; charset=utf-8"),
     };
@@ -188,32 +225,6 @@ fn form(fields: &[(String, Vec<Text>)], scope: &Scope) -> Result<String> {
         }
     }
     Ok(form.finish())
-}
-
-/// A JSON value; `None` where its text gives none. That drops the innermost member or element around it.
-fn json(template: &JsonTemplate, scope: &Scope) -> Result<Option<Value>> {
-    Ok(Some(match template {
-        JsonTemplate::Literal(value) => value.clone(),
-        JsonTemplate::Text(text) => {
-            return text.template.render_json(scope).map_err(|error| error.with("request", "json"));
-        }
-        JsonTemplate::Array(elements) => {
-            let mut values = Vec::with_capacity(elements.len());
-            for element in elements {
-                values.extend(json(element, scope)?);
-            }
-            Value::Array(values)
-        }
-        JsonTemplate::Object(members) => {
-            let mut object = Map::new();
-            for (name, member) in members {
-                if let Some(value) = json(member, scope)? {
-                    object.insert(name.clone(), value);
-                }
-            }
-            Value::Object(object)
-        }
-    }))
 }
 
 fn holds_secret(body: &BodySpec) -> bool {

@@ -7,8 +7,8 @@ use super::paginate::{EndReason, Next, PageFacts, PageRequest, PageSeen, Paging,
 use super::request;
 use super::select::{RecordSelector, Selection};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Credentials, HeaderMap, Http, Meter, Request, Response, any_body, describe, excerpt};
-use crate::plan::model::{Client, Resource};
+use crate::http::{self, Answer, Credentials, HeaderMap, Http, Meter, Request, Response, any_body, describe, excerpt};
+use crate::plan::model::{Client, Resource, ValueTest};
 use crate::plan::template::Scope;
 use bytes::Bytes;
 use std::error::Error as StdError;
@@ -276,6 +276,9 @@ impl Walk {
             status: response.status,
             body: response.body,
         };
+        if number == 1 {
+            self.check_expectation(&source)?;
+        }
         let selected = self.selector.select(&envelope);
         let Selection { records, is_list, matched } = selected.map_err(|error| self.place(source.explain(error)))?;
         self.matched |= matched;
@@ -291,6 +294,21 @@ impl Walk {
         let (headers, url) = (response.headers, response.url);
         self.state = State::HandedOut(Box::new(Pending { envelope, headers, url, is_list, source }));
         Ok(Some(page))
+    }
+
+    /// Holds the first answer against what the file expects of it.
+    fn check_expectation(&self, source: &PageSource) -> Result<()> {
+        let expected = self.spec.resource.expect.as_ref().and_then(|expect| expect.path.as_ref());
+        let Some((path, test)) = expected.filter(|(path, test)| !http::has_value(&source.body, path, test)) else {
+            return Ok(());
+        };
+        let wanted = match test {
+            ValueTest::Present => format!("a value at `{path}`"),
+            ValueTest::Equals(value) => format!("`{value}` at `{path}`"),
+            ValueTest::Contains(part) => format!("`{part}` within `{path}`"),
+        };
+        let error = Error::new(Kind::Data, "the first answer is not what `expect` says").with("expected", wanted);
+        Err(self.place(source.explain(error)))
     }
 
     /// Adds the resource and the page that is asked for to an error.

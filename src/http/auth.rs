@@ -1,160 +1,212 @@
-//! Credentials: where they come from, and the one place where they are put into a request in clear.
+//! Credentials: what the plan says of them made into what goes with a request. Nothing else sees a secret in clear.
+//!
+//! Some are fixed, some are a token that is asked for when it is first needed and renewed before it ends or when it is
+//! refused ([`token`]), and a digest is made for each request from the server's challenge ([`digest`]).
 
-use super::origin::Reach;
-use super::redirect::Hop;
-use super::transport::WireRequest;
-use super::{HeaderMap, Request};
+mod digest;
+mod jwt;
+mod kept;
+mod oauth2;
+mod proof;
+mod session;
+mod token;
+
+pub use kept::KeptTokens;
+pub(super) use proof::{Proof, dress, proxy, strip};
+
+use super::{HeaderMap, Http, Meter, Request};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Auth, Text};
+use crate::plan::model::{Auth, Login, Place, Text};
 use crate::plan::template::Scope;
 use crate::secret::Secret;
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use digest::Digest;
+use std::sync::Arc;
+use token::TokenSource;
 use url::Url;
 
-/// Headers that hold credentials by their meaning, also when a file spells the value out: they stay at home as well.
-const CREDENTIAL_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
-
-/// What proves who we are: headers and query parameters that go to the API's own origin only.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The credentials of a resource. Clones share tokens.
+#[derive(Debug, Clone)]
 pub struct Credentials {
-    headers: Vec<(HeaderName, Secret)>,
-    params: Vec<(String, Secret)>,
+    source: Source,
+    /// The query parameter that holds a credential.
+    param: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Fixed(Proof),
+    Token(Arc<TokenSource>),
+    Digest(Arc<Digest>),
+}
+
+/// A proof, and which of the proofs of its source it is.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub(super) proof: Proof,
+    pub(super) generation: u64,
+}
+
+/// Whether new credentials may help against an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// The answer does not say that the credentials are over, or they can't be renewed.
+    None,
+    /// They can be renewed.
+    Possible,
+    /// They were renewed for this request already.
+    Spent,
+}
+
+/// More renewals for one request than this are not tried, whatever the server says of stale nonces.
+const DIGEST_RENEWALS_MAX: u32 = 3;
+
+/// What credentials are made with.
+pub struct Setting<'a> {
+    /// Variables and the run.
+    pub scope: &'a Scope,
+    /// Where relative URLs of token requests begin; none if that differs from request to request.
+    pub base_url: Option<&'a Url>,
+    /// The login of a session, ready to be sent.
+    pub login: Option<Request>,
+    /// Refresh tokens that servers exchanged.
+    pub kept: Arc<KeptTokens>,
+    /// Whether a tape stands in for the server: it has masks in the place of keys, and looks at no signature.
+    pub is_replay: bool,
+}
+
+/// Makes the credentials of a resource from what its plan says. Nothing is requested.
+///
+/// # Errors
+/// [`Kind::Config`]: an expression of the auth table gives nothing or something that can't be sent, or a key can't be read.
+pub fn resolve(auth: &Auth, setting: &Setting<'_>) -> Result<Credentials> {
+    let scope = setting.scope;
+    let fixed = |proof: Proof, param: Option<String>| Credentials { source: Source::Fixed(proof), param };
+    match auth {
+        Auth::None => Ok(Credentials::none()),
+        Auth::Bearer { token } => {
+            let place = Place::Header { name: "Authorization".to_owned(), prefix: "Bearer ".to_owned() };
+            Ok(fixed(Proof::of_token(&credential("token", token, scope)?, &place)?, None))
+        }
+        Auth::HttpBasic(login) => {
+            let (username, password) = user_and_password(login, scope)?;
+            Ok(fixed(Proof::basic(username.expose(), password.expose()), None))
+        }
+        Auth::ApiKey { api_key, place } => {
+            Ok(fixed(Proof::of_token(&credential("api_key", api_key, scope)?, place)?, param_of(place)))
+        }
+        Auth::OAuth2(oauth2) => Ok(of_source(oauth2::source(oauth2, setting)?, &oauth2.place)),
+        Auth::Jwt(jwt) => Ok(of_source(jwt::source(jwt, setting)?, &jwt.place)),
+        Auth::Session(session) => Ok(of_source(session::source(session, setting)?, &session.place)),
+        Auth::Digest(login) => {
+            let (username, password) = user_and_password(login, scope)?;
+            Ok(Credentials { source: Source::Digest(Arc::new(Digest::new(username, password))), param: None })
+        }
+    }
+}
+
+fn of_source(source: TokenSource, place: &Place) -> Credentials {
+    Credentials { source: Source::Token(Arc::new(source)), param: param_of(place) }
+}
+
+fn param_of(place: &Place) -> Option<String> {
+    match place {
+        Place::Param(name) => Some(name.clone()),
+        Place::Header { .. } | Place::Cookie(_) | Place::Cookies => None,
+    }
+}
+
+fn user_and_password(login: &Login, scope: &Scope) -> Result<(Secret, Secret)> {
+    let (username, password) = (plain(&login.username, scope)?, plain(&login.password, scope)?);
+    if username.is_empty() && password.is_empty() {
+        return Err(Error::new(Kind::Config, "`auth.username` and `auth.password` are empty"));
+    }
+    for (key, text) in [("username", &username), ("password", &password)] {
+        refuse_control_characters(key, text)?;
+    }
+    Ok((Secret::new(username), Secret::new(password)))
+}
+
+/// A text that may be empty.
+fn plain(text: &Text, scope: &Scope) -> Result<String> {
+    Ok(text.template.render(scope)?.unwrap_or_default())
+}
+
+/// A text that can't be empty. Blanks around it, as files have them, are left out.
+fn credential(key: &str, text: &Text, scope: &Scope) -> Result<Secret> {
+    let value = plain(text, scope)?;
+    let value = value.trim();
+    if value.is_empty() {
+        return Err(Error::new(Kind::Config, format!("`auth.{key}` is empty")));
+    }
+    refuse_control_characters(key, value)?;
+    Ok(Secret::new(value))
+}
+
+/// RFC 9110 section 5.5: control characters would end a header.
+fn refuse_control_characters(key: &str, value: &str) -> Result<()> {
+    if value.chars().any(char::is_control) {
+        let message = format!("`auth.{key}` holds control characters, which a header can't carry");
+        return Err(Error::new(Kind::Config, message));
+    }
+    Ok(())
 }
 
 impl Credentials {
     /// No credentials.
     pub fn none() -> Self {
-        Credentials::default()
+        Credentials { source: Source::Fixed(Proof::default()), param: None }
     }
-}
 
-/// Makes the credentials of a resource from what its plan says.
-///
-/// # Errors
-/// [`Kind::Config`]: an expression of the auth table gives nothing, or something that a header can't hold.
-pub fn resolve(auth: &Auth, scope: &Scope) -> Result<Credentials> {
-    match auth {
-        Auth::None => Ok(Credentials::none()),
-        Auth::Bearer { token } => {
-            let token = credential("token", token, scope)?;
-            let value = Secret::new(format!("Bearer {}", token.expose()));
-            Ok(Credentials { headers: vec![(AUTHORIZATION, value)], params: Vec::new() })
+    /// The query parameter that holds a credential: it is kept out of whatever is shown.
+    pub(super) fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
+    /// What goes with the next request. `refused` is the generation that the server refused for it.
+    ///
+    /// # Errors
+    /// [`Kind::Auth`]: the token request failed. [`Kind::Interrupted`]: the run was asked to end.
+    pub(super) async fn grant(&self, http: &Http, meter: &Meter, refused: Option<u64>) -> Result<Grant> {
+        match &self.source {
+            Source::Fixed(proof) => Ok(Grant { proof: proof.clone(), generation: 0 }),
+            Source::Digest(digest) => Ok(Grant { proof: Proof::digest(Arc::clone(digest)), generation: 0 }),
+            Source::Token(source) => source.grant(http, meter, refused).await,
+        }
+    }
+
+    /// Whether new credentials may help against an answer of the API, after so many renewals for the request.
+    pub(super) fn renewal(&self, status: u16, headers: &HeaderMap, renewals: u32) -> Renewal {
+        let (concerns, may_again) = match &self.source {
+            Source::Fixed(_) => (false, false),
+            Source::Token(source) => (source.renews_on(status), false),
+            Source::Digest(_) => (status == 401, renewals < DIGEST_RENEWALS_MAX && digest::is_stale(headers)),
+        };
+        match (concerns, renewals) {
+            (false, _) => Renewal::None,
+            (true, 0) => Renewal::Possible,
+            (true, _) if may_again => Renewal::Possible,
+            (true, _) => Renewal::Spent,
+        }
+    }
+
+    /// Takes note of the challenge of a refusal.
+    ///
+    /// # Errors
+    /// [`Kind::Auth`]: there is none that can be answered.
+    pub(super) fn learn(&self, headers: &HeaderMap) -> Result<()> {
+        match &self.source {
+            Source::Fixed(_) | Source::Token(_) => Ok(()),
+            Source::Digest(digest) => digest.learn(headers),
+        }
+    }
+
+    /// Waits for a token request in flight, so that what the server hands out last is not lost.
+    pub async fn settle(&self) {
+        if let Source::Token(source) = &self.source {
+            source.settle().await;
         }
     }
 }
 
-fn credential(key: &str, text: &Text, scope: &Scope) -> Result<Secret> {
-    let value = text.template.render(scope)?.unwrap_or_default();
-    let value = value.trim();
-    let fault = |what: &str| Err(Error::new(Kind::Config, format!("`auth.{key}` {what}")));
-    if value.is_empty() {
-        return fault("is empty");
-    }
-    // RFC 9110 section 5.5: control characters would end the header.
-    if value.chars().any(char::is_control) {
-        return fault("holds control characters, which a header can't carry");
-    }
-    Ok(Secret::new(value))
-}
-
-/// The URL without the parameters that are added as credentials, by their names: servers repeat them in `next` links
-/// and redirects. What remains keeps its spelling.
-pub(super) fn strip(url: &Url, request: &Request, credentials: &Credentials) -> Url {
-    let is_secret = |pair: &str| {
-        let mut names = request.secret_params.iter().chain(&credentials.params).map(|(name, _)| name.as_str());
-        url::form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| names.any(|n| n == name))
-    };
-    let mut clean = url.clone();
-    clean.set_fragment(None);
-    if let Some(query) = url.query()
-        && query.split('&').any(is_secret)
-    {
-        let kept: Vec<&str> = query.split('&').filter(|pair| !is_secret(pair)).collect();
-        clean.set_query(if kept.is_empty() { None } else { Some(kept.join("&")) }.as_deref());
-    }
-    clean
-}
-
-/// Puts a request on the wire: with credentials where they may go, without them elsewhere.
-///
-/// # Errors
-/// [`Kind::Config`]: a name or value that a header can't hold. [`Kind::Status`]: a body with a credential would go to a
-/// host that doesn't get credentials.
-pub(super) fn dress(
-    request: &Request,
-    credentials: &Credentials,
-    hop: &Hop,
-    reach: Reach,
-    body_bytes_max: u64,
-) -> Result<WireRequest> {
-    let trusted = reach == Reach::Trusted;
-    let body = request.body.clone().filter(|_| hop.carries_body);
-    if body.is_some() && request.secret_body && !trusted {
-        let host = hop.url.host_str().unwrap_or_default();
-        return Err(Error::new(Kind::Status, format!("a body with a credential is not sent to another host, {host}"))
-            .hint(format!("`allowed_hosts = [{{ host = \"{host}\", send_auth = true }}]` in [client] permits it")));
-    }
-    let mut headers = HeaderMap::new();
-    if let (Some(content_type), true) = (&request.content_type, body.is_some()) {
-        headers.insert(CONTENT_TYPE, header_value("content-type", content_type)?);
-    }
-    for (name, value) in &request.headers {
-        let name = header_name(name)?;
-        let is_credential = CREDENTIAL_HEADERS.contains(&name.as_str());
-        if trusted || !is_credential {
-            let mut value = header_value(name.as_str(), value)?;
-            value.set_sensitive(is_credential);
-            headers.insert(name, value);
-        }
-    }
-    let mut url = hop.url.clone();
-    let mut secret_params = Vec::new();
-    if trusted {
-        for (name, secret) in &request.secret_headers {
-            let name = header_name(name)?;
-            headers.insert(name.clone(), secret_value(&name, secret)?);
-        }
-        for (name, secret) in &credentials.headers {
-            headers.insert(name, secret_value(name, secret)?);
-        }
-        for (name, secret) in request.secret_params.iter().chain(&credentials.params) {
-            url.query_pairs_mut().append_pair(name, secret.expose());
-            secret_params.push(name.clone());
-        }
-    }
-    let (method, download) = (method(&hop.method)?, request.download.clone());
-    Ok(WireRequest { method, url, headers, body, body_bytes_max, secret_params, is_login: false, download })
-}
-
-/// The proxy of the client. Its URL may hold a password.
-///
-/// # Errors
-/// [`Kind::Config`]: it is no URL of a proxy.
-pub(super) fn proxy(url: &Secret) -> Result<reqwest::Proxy> {
-    reqwest::Proxy::all(url.expose()).map_err(|_| {
-        Error::new(Kind::Config, "`proxy` is not a URL of a proxy")
-            .hint("write it as `http://host:port` or `http://user:password@host:port`")
-    })
-}
-
-fn method(name: &str) -> Result<Method> {
-    Method::from_bytes(name.as_bytes()).map_err(|_| Error::new(Kind::Config, format!("`{name}` is not an HTTP method")))
-}
-
-fn header_name(name: &str) -> Result<HeaderName> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Error::new(Kind::Config, format!("`{name}` is not the name of a header")))
-}
-
-fn header_value(name: &str, value: &str) -> Result<HeaderValue> {
-    HeaderValue::from_bytes(value.trim().as_bytes())
-        .map_err(|_| Error::new(Kind::Config, format!("the value of the header `{name}` holds control characters")))
-}
-
-fn secret_value(name: &HeaderName, secret: &Secret) -> Result<HeaderValue> {
-    let mut value = header_value(name.as_str(), secret.expose())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
+#[cfg(test)]
+mod tests;

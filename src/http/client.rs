@@ -1,15 +1,17 @@
 //! The send loop: one request from its first try to its answer.
 
-use super::auth::{self, Credentials};
+use super::auth::{self, Credentials, Proof, Renewal};
 use super::limit::Limiter;
-use super::origin::Origins;
+use super::origin::{Origins, Reach};
 use super::redirect::{self, Hop, REDIRECTS_MAX};
-use super::retry::{self, Asker, Decision, Outcome, Pace, Pause, Progress};
+use super::retry::{self, Asker, Decision, Outcome, Pace, Pause, Progress, Rules};
 use super::transport::{Transport, TransportError, WireRequest, WireResponse};
-use super::{Answer, Meter, Request, Response, failure};
+use super::{Answer, HeaderMap, Meter, Request, Response, actions, failure};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Client, ResponseAction, Retry};
+use crate::plan::model::{Action, AllowedHost, Client, ResponseAction, Retry};
 use crate::run::shutdown::Stop;
+use bytes::Bytes;
+use reqwest::header::{HeaderValue, SET_COOKIE};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -36,7 +38,7 @@ pub struct Http(Arc<Shared>);
 
 struct Shared {
     policy: Retry,
-    origins: Origins,
+    allowed_hosts: Vec<AllowedHost>,
     body_bytes_max: u64,
     transport: Arc<dyn Transport>,
     limiter: Limiter,
@@ -52,6 +54,27 @@ struct Job<'a> {
     credentials: &'a Credentials,
     actions: &'a [ResponseAction],
     meter: &'a Meter,
+    reading: Reading,
+}
+
+/// What an answer is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Records.
+    Page,
+    /// A token: nothing of a good answer is ever shown.
+    Token,
+    /// Cookies, which a redirect sets too.
+    Cookies,
+}
+
+/// What one try brought, and what is known of it.
+struct Tried {
+    result: Result<Response, TransportError>,
+    /// The `response_actions` entry that is about it.
+    action: Option<Action>,
+    /// Whether it came from where credentials may go.
+    is_trusted: bool,
 }
 
 impl Http {
@@ -67,7 +90,7 @@ impl Http {
     ) -> Self {
         Http(Arc::new(Shared {
             policy: client.retry.clone(),
-            origins: Origins::new(client),
+            allowed_hosts: client.allowed_hosts.clone(),
             body_bytes_max: client.max_response_bytes,
             transport,
             limiter,
@@ -91,16 +114,47 @@ impl Http {
         meter: &Meter,
         validate: Validate<'_>,
     ) -> Result<Answer> {
-        let job = Job { request, credentials, actions, meter };
-        let target = failure::describe(&request.method, &auth::strip(&request.url, request, credentials));
-        let mut progress = Progress::new();
+        let job = Job { request, credentials, actions, meter, reading: Reading::Page };
+        self.run(&job, validate).await
+    }
+
+    /// Sends a request for a token. It goes to its own origin alone, and nothing of a good answer is shown.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub(super) async fn send_for_token(
+        &self,
+        request: &Request,
+        meter: &Meter,
+        reading: Reading,
+        validate: Validate<'_>,
+    ) -> Result<Response> {
+        let credentials = Credentials::none();
+        let job = Job { request, credentials: &credentials, actions: &[], meter, reading };
+        match self.run(&job, validate).await? {
+            Answer::Page(response) => Ok(response),
+            Answer::Ignored { .. } | Answer::End { .. } => {
+                Err(Error::new(Kind::Internal, "an answer with a token was taken for the end of a list"))
+            }
+        }
+    }
+
+    /// What ends all waits.
+    pub(super) fn stop(&self) -> &Stop {
+        &self.0.stop
+    }
+
+    async fn run(&self, job: &Job<'_>, validate: Validate<'_>) -> Result<Answer> {
+        let Job { request, credentials, meter, .. } = job;
+        let target = failure::describe(&request.method, &auth::strip(&request.url, request, credentials.param()));
+        let (mut progress, mut refused) = (Progress::new(), None);
         loop {
-            let result = self.exchange(&job, &mut progress).await.map_err(|e| e.with("request", &target))?;
-            let outcome = judge(result, actions, validate);
-            let shared = &self.0;
-            let decision =
-                retry::decide(&shared.policy, actions, &progress, &outcome, rand::random(), SystemTime::now());
-            match (decision, outcome) {
+            let grant = credentials.grant(self, meter, refused).await?;
+            let tried =
+                self.exchange(job, &grant.proof, &mut progress).await.map_err(|e| e.with("request", &target))?;
+            let rules = self.rules(job, &tried, &progress);
+            let outcome = judge(tried, rules, job.reading, validate);
+            match (retry::decide(rules, &progress, &outcome, rand::random(), SystemTime::now()), outcome) {
                 (Decision::Done, Outcome::Response(response)) => return Ok(Answer::Page(response)),
                 (Decision::Ignore, Outcome::Response(response)) => {
                     return Ok(Answer::Ignored { status: response.status });
@@ -111,14 +165,32 @@ impl Http {
                     self.wait(&pause, meter).await.map_err(|e| e.with("request", &target))?;
                     progress.advance(&pause);
                 }
-                (Decision::Fail(give_up), outcome) => {
-                    return Err(failure::error(&target, &outcome, &give_up, &progress, &shared.policy));
+                (Decision::Renew, Outcome::Response(response)) => {
+                    tracing::debug!(request = target, status = response.status, "the credentials are renewed");
+                    credentials.learn(&response.headers).map_err(|e| e.with("request", &target))?;
+                    meter.retries.fetch_add(1, Ordering::Relaxed);
+                    progress.renewals += 1;
+                    refused = Some(grant.generation);
                 }
-                (Decision::Done | Decision::Ignore | Decision::End, _) => {
+                (Decision::Fail(give_up), outcome) => {
+                    return Err(failure::error(&target, &outcome, &give_up, &progress, &self.0.policy));
+                }
+                (Decision::Done | Decision::Ignore | Decision::End | Decision::Renew, _) => {
                     return Err(Error::new(Kind::Internal, "a request without an answer was taken for done"));
                 }
             }
         }
+    }
+
+    /// What the decision about a try goes by. Only the API itself may refuse credentials.
+    fn rules(&self, job: &Job<'_>, tried: &Tried, progress: &Progress) -> Rules<'_> {
+        let renewal = match &tried.result {
+            Ok(response) if tried.is_trusted => {
+                job.credentials.renewal(response.status, &response.headers, progress.renewals)
+            }
+            Ok(_) | Err(_) => Renewal::None,
+        };
+        Rules { policy: &self.0.policy, action: tried.action, renewal }
     }
 
     /// Waits as before another try, after an answer that turned out to be undecodable only when it was read. `attempts` is
@@ -137,24 +209,34 @@ impl Http {
     }
 
     /// One try: the request, and those that its redirects lead to. An error is final.
-    async fn exchange(&self, job: &Job<'_>, progress: &mut Progress) -> Result<Result<Response, TransportError>> {
+    async fn exchange(&self, job: &Job<'_>, proof: &Proof, progress: &mut Progress) -> Result<Tried> {
         let Job { request, credentials, .. } = job;
-        let first = auth::strip(&request.url, request, credentials);
+        let origins = match job.reading {
+            Reading::Page => Origins::new(&request.base_url, &self.0.allowed_hosts),
+            Reading::Token | Reading::Cookies => Origins::alone(&request.url),
+        };
+        let first = auth::strip(&request.url, request, credentials.param());
         let mut hop = Hop { method: request.method.clone(), url: first, carries_body: true };
         for _ in 0..=REDIRECTS_MAX {
-            let reach = self.0.origins.reach(&hop.url)?;
-            let wire = auth::dress(request, credentials, &hop, reach, self.0.body_bytes_max)?;
-            let answer = match self.call(wire, &hop, job.meter, progress).await? {
+            let reach = origins.reach(&hop.url)?;
+            let is_trusted = reach == Reach::Trusted;
+            let wire = auth::dress(request, proof, &hop, reach, self.0.body_bytes_max)?;
+            let wire = WireRequest { is_login: job.reading != Reading::Page, ..wire };
+            let answer = match self.call(wire, &hop, job, progress).await? {
                 Ok(answer) => answer,
-                Err(error) => return Ok(Err(error)),
+                Err(error) => return Ok(Tried { result: Err(error), action: None, is_trusted }),
             };
-            let is_claimed = retry::matching_action(job.actions, answer.status, &answer.body).is_some();
+            let action = actions::matching(job.actions, answer.status, &answer.headers, &answer.body);
+            let is_claimed = action.is_some()
+                || job.reading == Reading::Cookies
+                || (is_trusted && credentials.renewal(answer.status, &answer.headers, 0) != Renewal::None);
             let next = if is_claimed { None } else { redirect::next(&hop, &answer)? };
             let Some(next) = next else {
                 let WireResponse { status, headers, body, file } = answer;
-                return Ok(Ok(Response { status, headers, body, file, url: hop.url }));
+                let response = Response { status, headers, body, file, url: hop.url };
+                return Ok(Tried { result: Ok(response), action, is_trusted });
             };
-            hop = Hop { url: auth::strip(&next.url, request, credentials), ..next };
+            hop = Hop { url: auth::strip(&next.url, request, credentials.param()), ..next };
         }
         Err(Error::new(Kind::Status, format!("the server redirects more than {REDIRECTS_MAX} times"))
             .with("last redirect", failure::describe(&hop.method, &hop.url)))
@@ -165,10 +247,10 @@ impl Http {
         &self,
         wire: WireRequest,
         hop: &Hop,
-        meter: &Meter,
+        job: &Job<'_>,
         progress: &mut Progress,
     ) -> Result<Result<WireResponse, TransportError>> {
-        let shared = &self.0;
+        let (shared, meter) = (&self.0, job.meter);
         let _permit = self.permit(&shared.permits).await?;
         let turn = {
             let _waiting = Waiting::begin(meter);
@@ -190,7 +272,7 @@ impl Http {
             () = end_of_grace(&shared.stop) => return Err(retry::interrupted()),
         };
         progress.elapsed += sent.elapsed();
-        record(&target, &result, sent.elapsed(), meter);
+        record(&target, &result, sent.elapsed(), job);
         Ok(result)
     }
 
@@ -216,17 +298,25 @@ impl Http {
     }
 }
 
-/// Has the body of a page looked at. Answers that an action claims are not pages.
-fn judge(result: Result<Response, TransportError>, actions: &[ResponseAction], validate: Validate<'_>) -> Outcome {
-    let response = match result {
+/// Has the body of a page looked at. Answers that an action claims, or that refuse the credentials, are not pages.
+fn judge(tried: Tried, rules: Rules<'_>, reading: Reading, validate: Validate<'_>) -> Outcome {
+    let response = match tried.result {
         Ok(response) => response,
-        Err(error) => return Outcome::Transport(error),
+        Err(error) => return Outcome::Transport(if reading == Reading::Page { error } else { error.without_body() }),
     };
-    let is_page = (200..300).contains(&response.status)
-        && retry::matching_action(actions, response.status, &response.body).is_none();
+    let is_redirect = reading == Reading::Cookies && (300..400).contains(&response.status);
+    if is_redirect {
+        // As good as a 2xx: the cookies came with it.
+        return Outcome::Response(Response { status: 200, ..response });
+    }
+    let is_page = (200..300).contains(&response.status) && rules.action.is_none() && rules.renewal == Renewal::None;
     match if is_page { validate(&response) } else { Ok(()) } {
         Ok(()) => Outcome::Response(response),
-        Err(complaint) => Outcome::Undecodable(response, complaint),
+        Err(complaint) if reading == Reading::Page => Outcome::Undecodable(response, complaint),
+        Err(complaint) => {
+            let body = Bytes::from_static(b"(not shown: it may hold a token)");
+            Outcome::Undecodable(Response { body, ..response }, complaint)
+        }
     }
 }
 
@@ -257,17 +347,28 @@ impl Drop for Waiting<'_> {
 }
 
 /// Logs and counts what one request brought.
-fn record(target: &str, result: &Result<WireResponse, TransportError>, took: Duration, meter: &Meter) {
+fn record(target: &str, result: &Result<WireResponse, TransportError>, took: Duration, job: &Job<'_>) {
     let ms = took.as_millis() as u64;
     match result {
         Ok(response) => {
             let bytes = response.file.as_ref().map_or(response.body.len() as u64, |file| file.bytes);
-            meter.bytes.fetch_add(bytes, Ordering::Relaxed);
+            job.meter.bytes.fetch_add(bytes, Ordering::Relaxed);
             tracing::debug!(request = target, status = response.status, ms, bytes, "answer");
-            tracing::trace!(headers = %crate::secret::redact(&format!("{:?}", response.headers)), "answer");
+            if job.reading == Reading::Page {
+                tracing::trace!(headers = shown(&response.headers), "answer");
+            }
         }
         Err(error) => tracing::debug!(request = target, kind = ?error.kind, ms, cause = %error, "no answer"),
     }
+}
+
+/// Headers of an answer for the log. Cookies that it sets are credentials, whether we keep them or not.
+fn shown(headers: &HeaderMap) -> String {
+    let mut headers = headers.clone();
+    if headers.contains_key(SET_COOKIE) {
+        headers.insert(SET_COOKIE, HeaderValue::from_static(crate::secret::MASK));
+    }
+    crate::secret::redact(&format!("{headers:?}")).into_owned()
 }
 
 fn report_retry(target: &str, outcome: &Outcome, pause: &Pause, progress: &Progress) {
@@ -284,4 +385,4 @@ fn report_retry(target: &str, outcome: &Outcome, pause: &Pause, progress: &Progr
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -72,6 +72,7 @@ fn of_status(target: &str, response: &Response, give_up: &GiveUp, policy: &Retry
             in_words(policy.max_wait)
         ),
         GiveUp::StillThrottled => "the server keeps saying that it is too busy".to_owned(),
+        GiveUp::StillRefused => format!("the server answered {status}, also with new credentials"),
         GiveUp::Hopeless | GiveUp::Attempts | GiveUp::Elapsed => format!("the server answered {status}"),
     };
     let error = Error::new(Kind::Status, message)
@@ -90,6 +91,7 @@ fn hint_of_status(status: u16, give_up: &GiveUp) -> Option<&'static str> {
         (GiveUp::StillThrottled, _) => {
             "`[client].rate_limit` keeps requests below the server's limit; `retry.max_wait` bounds these waits"
         }
+        (GiveUp::StillRefused, _) => "new credentials were obtained, and are refused too: do they have access to this?",
         (_, 401) => {
             "the server does not accept the credentials: are those that `[client].auth` names right and still valid?"
         }
@@ -171,7 +173,8 @@ fn with_tries(error: Error, give_up: &GiveUp, progress: &Progress, policy: &Retr
                 in_words(policy.max_elapsed)
             ),
         ),
-        GiveUp::Hopeless | GiveUp::Action | GiveUp::WaitTooLong(_) | GiveUp::StillThrottled => error,
+        GiveUp::Hopeless | GiveUp::Action | GiveUp::StillRefused => error,
+        GiveUp::WaitTooLong(_) | GiveUp::StillThrottled => error,
     };
     if progress.throttles == 0 {
         return error;

@@ -4,6 +4,7 @@
 //! go, follows redirects within the allowed hosts, and tries again as [`retry::decide`] says. Below it is the one-method
 //! trait [`Transport`], so that a [`tape`] or a scripted server can stand in for the network.
 
+mod actions;
 mod auth;
 mod client;
 mod download;
@@ -16,7 +17,8 @@ pub mod tape;
 pub mod transport;
 mod unpack;
 
-pub use auth::{Credentials, resolve};
+pub use actions::has_value;
+pub use auth::{Credentials, KeptTokens, Setting, resolve};
 pub use client::{Http, Validate, any_body};
 pub use download::Downloaded;
 pub use failure::{describe, excerpt};
@@ -39,6 +41,8 @@ pub struct Request {
     pub method: String,
     /// Absolute URL without secret parameters. Those that a `next` link repeats are removed by their names.
     pub url: Url,
+    /// The base that it was made below: credentials go to its origin.
+    pub base_url: Url,
     /// Headers that may go to every allowed host.
     pub headers: Vec<(String, String)>,
     /// Headers that hold a `${…}` value: they go where credentials go.
@@ -56,10 +60,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// A GET without headers or body.
+    /// A GET without headers or body, whose own origin is its own.
     pub fn get(url: Url) -> Self {
         Request {
             method: "GET".to_owned(),
+            base_url: url.clone(),
             url,
             headers: Vec::new(),
             secret_headers: Vec::new(),
@@ -128,6 +133,18 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// Adds what was spent on a token for a request.
+    fn absorb(&self, other: &Meter) {
+        for (own, spent) in [
+            (&self.requests, &other.requests),
+            (&self.retries, &other.retries),
+            (&self.throttled_ms, &other.throttled_ms),
+            (&self.bytes, &other.bytes),
+        ] {
+            own.fetch_add(spent.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     fn add_throttled(&self, waited: Duration) {
         self.throttled_ms.fetch_add(waited.as_millis() as u64, Ordering::Relaxed);
     }

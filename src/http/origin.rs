@@ -1,14 +1,16 @@
 //! Where requests may go, and where credentials may go with them.
 
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{AllowedHost, Client};
+use crate::plan::model::AllowedHost;
 use url::Url;
 
-/// The API's own origin, and the hosts that are allowed beside it.
-#[derive(Debug, Clone)]
-pub struct Origins {
-    base_url: Url,
-    allowed_hosts: Vec<AllowedHost>,
+/// The own origin of a request, and the hosts that are allowed beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origins<'a> {
+    base_url: &'a Url,
+    allowed_hosts: &'a [AllowedHost],
+    /// Whether the request asks for a token: then no other host is ever right.
+    is_alone: bool,
 }
 
 /// What may go to an address that requests may go to.
@@ -20,10 +22,15 @@ pub enum Reach {
     Allowed,
 }
 
-impl Origins {
-    /// The origins of a pipeline.
-    pub fn new(client: &Client) -> Self {
-        Origins { base_url: client.base_url.clone(), allowed_hosts: client.allowed_hosts.clone() }
+impl<'a> Origins<'a> {
+    /// The origins of a request: that of its base, and those of `allowed_hosts`.
+    pub fn new(base_url: &'a Url, allowed_hosts: &'a [AllowedHost]) -> Self {
+        Origins { base_url, allowed_hosts, is_alone: false }
+    }
+
+    /// The one origin of a request for a token.
+    pub fn alone(url: &'a Url) -> Self {
+        Origins { base_url: url, allowed_hosts: &[], is_alone: true }
     }
 
     /// What may go to a URL. An origin is scheme, host and port (RFC 6454 section 4).
@@ -31,7 +38,7 @@ impl Origins {
     /// # Errors
     /// [`Kind::Status`]: nothing may, because the host is not allowed or the way there is not encrypted any more.
     pub fn reach(&self, url: &Url) -> Result<Reach> {
-        if same_origin(&self.base_url, url) {
+        if same_origin(self.base_url, url) {
             return Ok(Reach::Trusted);
         }
         let target = origin_text(url);
@@ -47,10 +54,18 @@ impl Origins {
         match self.allowed_hosts.iter().find(|allowed| matches_host(allowed, url)) {
             Some(AllowedHost { send_auth: true, .. }) => Ok(Reach::Trusted),
             Some(_) => Ok(Reach::Allowed),
+            None if self.is_alone => Err(Error::new(
+                Kind::Status,
+                format!("the answer leads to another host, {target}"),
+            )
+            .with("own origin", origin_text(self.base_url))
+            .hint(
+                "the credentials for a token go only where the file sends them; if the address moved, name the new one",
+            )),
             None => {
                 let host = host_text(url);
                 Err(Error::new(Kind::Status, format!("the answer leads to another host, {target}"))
-                    .with("own origin", origin_text(&self.base_url))
+                    .with("own origin", origin_text(self.base_url))
                     .hint(format!("if that is right, add it to [client]: allowed_hosts = [\"{host}\"]")))
             }
         }
@@ -82,11 +97,20 @@ fn origin_text(url: &Url) -> String {
 mod tests {
     use super::*;
 
-    fn origins(base: &str) -> Origins {
+    fn reach(base: &str, url: &str) -> Result<Reach> {
         let host = |host: &str, port, send_auth| AllowedHost { host: host.to_owned(), port, send_auth };
-        Origins {
-            base_url: Url::parse(base).unwrap(),
-            allowed_hosts: vec![host("cdn.example.org", None, false), host("eu.example.com", Some(8443), true)],
+        let allowed_hosts = [host("cdn.example.org", None, false), host("eu.example.com", Some(8443), true)];
+        Origins::new(&Url::parse(base).unwrap(), &allowed_hosts).reach(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn a_request_for_a_token_goes_to_its_own_origin_alone() {
+        let own = Url::parse("https://auth.example.com/token").unwrap();
+        let reach = |url: &str| Origins::alone(&own).reach(&Url::parse(url).unwrap());
+        assert_eq!(reach("https://auth.example.com/v2/token").unwrap(), Reach::Trusted);
+        for elsewhere in ["https://api.example.com/", "http://auth.example.com/token", "https://auth.example.com:8443/"]
+        {
+            assert!(reach(elsewhere).is_err(), "{elsewhere}");
         }
     }
 
@@ -112,15 +136,15 @@ mod tests {
             ("http://api.example.com/", "https://api.example.com/", None),
         ];
         for (base, url, expected) in cases {
-            let reach = origins(base).reach(&Url::parse(url).unwrap());
-            assert_eq!(reach.as_ref().ok(), expected.as_ref(), "{base} -> {url}");
+            let found = reach(base, url);
+            assert_eq!(found.as_ref().ok(), expected.as_ref(), "{base} -> {url}");
         }
     }
 
     #[test]
     fn a_refused_host_is_named_together_with_the_key_that_allows_it() {
-        let url = Url::parse("https://user:pw@files.example.net:444/a?b=c").unwrap();
-        let report = origins("https://api.example.com/").reach(&url).unwrap_err().report();
+        let report =
+            reach("https://api.example.com/", "https://user:pw@files.example.net:444/a?b=c").unwrap_err().report();
         assert!(report.contains("another host, https://files.example.net:444"), "{report}");
         assert!(report.contains("allowed_hosts = [\"files.example.net:444\"]"), "{report}");
         assert!(!report.contains("pw@"), "{report}");

@@ -1,9 +1,10 @@
 //! Whether a request is tried again, and when: a pure decision. Together with [`super::limit`] this is where runs wait.
 
+use super::auth::Renewal;
 use super::transport::TransportError;
 use super::{HeaderMap, Response};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Action, ResponseAction, Retry};
+use crate::plan::model::{Action, Retry};
 use crate::run::shutdown::Stop;
 use std::time::{Duration, SystemTime};
 
@@ -29,12 +30,14 @@ pub struct Progress {
     pub throttles: u32,
     /// Their time.
     pub throttled: Duration,
+    /// How often new credentials were obtained because the old ones were refused.
+    pub renewals: u32,
 }
 
 impl Progress {
     /// The first try.
     pub fn new() -> Self {
-        Progress { attempts: 1, elapsed: Duration::ZERO, throttles: 0, throttled: Duration::ZERO }
+        Progress { attempts: 1, elapsed: Duration::ZERO, throttles: 0, throttled: Duration::ZERO, renewals: 0 }
     }
 
     /// The next try, after a pause.
@@ -69,6 +72,8 @@ pub enum Decision {
     End,
     /// Wait, then send the request again.
     Retry(Pause),
+    /// Obtain new credentials, then send the request again.
+    Renew,
     /// The request has failed.
     Fail(GiveUp),
 }
@@ -101,6 +106,8 @@ pub enum GiveUp {
     Hopeless,
     /// A `response_actions` entry says `fail`.
     Action,
+    /// The credentials are refused although they are new.
+    StillRefused,
     /// `retry.max_attempts` tries were made.
     Attempts,
     /// The next try would start after `retry.max_elapsed`.
@@ -111,28 +118,35 @@ pub enum GiveUp {
     StillThrottled,
 }
 
+/// What decisions about a request go by.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// When and how often to try again.
+    pub policy: &'a Retry,
+    /// What `response_actions` say of the answer.
+    pub action: Option<Action>,
+    /// Whether new credentials may help against the answer.
+    pub renewal: Renewal,
+}
+
 /// Decides what follows from a try. `jitter` is a random number in 0..1; `now` is the wall clock, for dates in headers.
 ///
-/// Actions come first, the first that matches wins; then 403 and 429 with an exhausted quota; then `retry.statuses`.
-pub fn decide(
-    policy: &Retry,
-    actions: &[ResponseAction],
-    progress: &Progress,
-    outcome: &Outcome,
-    jitter: f64,
-    now: SystemTime,
-) -> Decision {
+/// Actions come first; then 403 and 429 with an exhausted quota; then refused credentials; then `retry.statuses`.
+pub fn decide(rules: Rules<'_>, progress: &Progress, outcome: &Outcome, jitter: f64, now: SystemTime) -> Decision {
+    let policy = rules.policy;
     let own = || own_pause(policy, progress, backoff(policy, progress.attempts.saturating_sub(1), jitter));
     match outcome {
         Outcome::Transport(error) if error.kind.is_retried() => own(),
         Outcome::Transport(_) => Decision::Fail(GiveUp::Hopeless),
         Outcome::Undecodable(..) => own(),
-        Outcome::Response(response) => match meaning(policy, actions, response) {
+        Outcome::Response(response) => match meaning(rules, response) {
             Meaning::Page => Decision::Done,
             Meaning::Ignore => Decision::Ignore,
             Meaning::End => Decision::End,
             Meaning::Failure => Decision::Fail(GiveUp::Action),
             Meaning::Unexpected => Decision::Fail(GiveUp::Hopeless),
+            Meaning::Refused if rules.renewal == Renewal::Possible => Decision::Renew,
+            Meaning::Refused => Decision::Fail(GiveUp::StillRefused),
             Meaning::Retry => match retry_after(&response.headers, now) {
                 Some(Duration::ZERO) => {
                     let wait = backoff(policy, progress.attempts.saturating_sub(1), jitter);
@@ -162,11 +176,13 @@ enum Meaning {
     Failure,
     Retry,
     Throttle,
+    Refused,
     Unexpected,
 }
 
-fn meaning(policy: &Retry, actions: &[ResponseAction], response: &Response) -> Meaning {
-    if let Some(action) = matching_action(actions, response.status, &response.body) {
+fn meaning(rules: Rules<'_>, response: &Response) -> Meaning {
+    let policy = rules.policy;
+    if let Some(action) = rules.action {
         return match action {
             Action::Ignore => Meaning::Ignore,
             Action::End => Meaning::End,
@@ -176,21 +192,13 @@ fn meaning(policy: &Retry, actions: &[ResponseAction], response: &Response) -> M
         };
     }
     match response.status {
-        200..=299 => Meaning::Page,
         403 | 429 if remaining_quota(&response.headers) == Some(0) => Meaning::Throttle,
+        _ if rules.renewal != Renewal::None => Meaning::Refused,
+        200..=299 => Meaning::Page,
         429 if policy.statuses.contains(&429) => Meaning::Throttle,
         status if policy.statuses.contains(&status) => Meaning::Retry,
         _ => Meaning::Unexpected,
     }
-}
-
-/// The action of the first entry that applies to an answer.
-pub(super) fn matching_action(actions: &[ResponseAction], status: u16, body: &[u8]) -> Option<Action> {
-    let applies = |entry: &&ResponseAction| {
-        entry.status.is_none_or(|s| s == status)
-            && entry.body_contains.as_ref().is_none_or(|text| String::from_utf8_lossy(body).contains(text.as_str()))
-    };
-    actions.iter().find(applies).map(|entry| entry.action)
 }
 
 /// The wait before a try: exponential, with full jitter (0 up to the bound), the bound doubling up to `max_delay`.
@@ -240,11 +248,14 @@ const EPOCH_SECONDS_MIN: f64 = 1e8;
 /// Numbers from here on are milliseconds since 1970.
 const EPOCH_MILLIS_MIN: f64 = 1e11;
 
-/// When the quota is full again. Servers write seconds from now, or seconds or milliseconds since 1970: told apart by
-/// size.
+/// When the quota is full again. Servers write seconds from now, or seconds or milliseconds since 1970, told apart by
+/// size; or a date.
 fn quota_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = quota_header(headers, "reset")?;
-    let number: f64 = text.parse().ok()?;
+    let text = quota_header(headers, "reset").or_else(|| quota_parameter(headers, ["reset", "t"]))?;
+    let Ok(number) = text.parse::<f64>() else {
+        let rfc3339 = || chrono::DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from);
+        return Some(until(httpdate::parse_http_date(text).ok().or_else(rfc3339)?, headers, now));
+    };
     let since_1970 = if number < EPOCH_SECONDS_MIN {
         return seconds(text);
     } else if number < EPOCH_MILLIS_MIN {
@@ -256,12 +267,20 @@ fn quota_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 fn remaining_quota(headers: &HeaderMap) -> Option<u64> {
-    quota_header(headers, "remaining")?.parse().ok()
+    quota_header(headers, "remaining").or_else(|| quota_parameter(headers, ["remaining", "r"]))?.parse().ok()
 }
 
 /// `RateLimit-X` (IETF draft), `X-RateLimit-X` (GitHub and most), `X-Rate-Limit-X` (Okta and others).
 fn quota_header<'a>(headers: &'a HeaderMap, suffix: &str) -> Option<&'a str> {
     ["ratelimit-", "x-ratelimit-", "x-rate-limit-"].iter().find_map(|p| header(headers, &format!("{p}{suffix}")))
+}
+
+/// A parameter of the one header of newer drafts (draft-ietf-httpapi-ratelimit-headers): `RateLimit: limit=10, remaining=0,
+/// reset=5`, later `RateLimit: "default";r=0;t=5`. Of several policies the first counts.
+fn quota_parameter<'a>(headers: &'a HeaderMap, names: [&str; 2]) -> Option<&'a str> {
+    let parts = header(headers, "ratelimit")?.split([',', ';']);
+    let mut pairs = parts.filter_map(|part| part.split_once('='));
+    pairs.find(|(name, _)| names.contains(&name.trim())).map(|(_, value)| value.trim())
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -161,6 +161,13 @@ impl TransportError {
         self.received = Some(Received { status, body_start, bytes: body.len() as u64 });
         self
     }
+
+    /// Takes away what had arrived, where it may hold a token.
+    #[must_use]
+    pub(super) fn without_body(mut self) -> Self {
+        self.received = None;
+        self
+    }
 }
 
 impl fmt::Display for TransportError {
@@ -208,7 +215,7 @@ impl ReqwestTransport {
         };
         let built = match builder()?.build() {
             // A bare system without root certificates can still talk plain HTTP.
-            Err(_) if client.base_url.scheme() == "http" => builder()?.tls_certs_only([]).build(),
+            Err(_) if client.base_url.is_plain_http() => builder()?.tls_certs_only([]).build(),
             other => other,
         };
         match built {

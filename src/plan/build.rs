@@ -2,6 +2,8 @@
 //! combinations, values with a form of their own. A mistake goes to the diagnostics, and building goes on, so that all are
 //! found at once.
 
+mod answers;
+mod auth;
 mod client;
 mod column;
 mod format;
@@ -38,7 +40,17 @@ pub fn pipeline(
     let client_table = table.get("client").and_then(Node::as_table);
     let client = client_table.and_then(|client| client::client(client, file, &mut scope));
     uses.append(&mut scope.uses);
-    let resources = resources(file, table, client.as_ref(), &vars, &mut uses, found);
+    let base_uses: Vec<Use> = uses.iter().filter(|u| matches!(u.root(), "parent" | "partition")).cloned().collect();
+    let empty = Table::default();
+    let source = resource::File {
+        path: file,
+        base_uses: &base_uses,
+        client: client_table.unwrap_or(&empty),
+        defaults: table.get("resource_defaults").and_then(Node::as_table).unwrap_or(&empty),
+        resources: table.get("resources").and_then(Node::as_table).map(|t| t.entries.as_slice()).unwrap_or_default(),
+        resolved: client.as_ref(),
+    };
+    let resources = resources(table, &source, &vars, &mut uses, found);
     warn_of_unused(table, &uses, found);
     Some(Pipeline {
         name,
@@ -98,9 +110,8 @@ fn variables(table: &Table, overrides: &[(String, String)], found: &mut Diagnost
 }
 
 fn resources(
-    path: &Path,
     table: &Table,
-    client: Option<&super::model::Client>,
+    file: &resource::File<'_>,
     vars: &[(String, Text)],
     uses: &mut Vec<Use>,
     found: &mut Diagnostics,
@@ -111,19 +122,11 @@ fn resources(
         found.error(key.span.clone(), "there are no resources").help("add one: [resources.NAME]");
     }
     check_tables(entries, found);
-    let empty = Table::default();
-    let file = resource::File {
-        path,
-        client: table.get("client").and_then(Node::as_table).unwrap_or(&empty),
-        defaults: table.get("resource_defaults").and_then(Node::as_table).unwrap_or(&empty),
-        resources: entries,
-        resolved: client,
-    };
     let mut built = Vec::with_capacity(entries.len());
-    for index in order(&file, found)? {
+    for index in order(file, found)? {
         let (key, node) = &entries[index];
         let mut scope = Scope::new(found, vars);
-        let resource = node.as_table().and_then(|table| resource::resource(key, table, &file, &mut scope));
+        let resource = node.as_table().and_then(|table| resource::resource(key, table, file, &mut scope));
         uses.append(&mut scope.uses);
         built.push(resource);
     }

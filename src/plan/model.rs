@@ -1,18 +1,28 @@
 //! What a run will do: resolved, validated, closed. Nothing here reads a file, the network, the clock or the
 //! environment, and nothing here is deserialised.
 
+mod answer;
+mod auth;
+mod base;
 mod format;
 
+pub use answer::{Action, Expect, ResponseAction, ValueTest};
+pub use auth::{
+    Auth, ClientAuth, Exchange, Grant, Jwt, JwtAlgorithm, JwtKey, Login, OAuth2, Place, Session, SessionToken,
+    TokenEndpoint, TokenRequestFormat,
+};
+pub use base::BaseUrl;
 pub use format::{BodyFormat, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
 
-use super::template::Template;
+use super::template::{Scope, Template};
+use crate::error::Result;
 use crate::schema::ColumnType;
 use crate::schema::reading::Reading;
 use crate::secret::Secret;
+use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
 
 /// One pipeline file, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +55,8 @@ pub struct Text {
 /// What all requests of a pipeline share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Client {
-    /// Base of relative paths; ends with a slash. Its origin is the only one that gets credentials.
-    pub base_url: Url,
+    /// Base of relative paths. Its origin is the only one that gets credentials.
+    pub base_url: BaseUrl,
     /// Time to connect (`timeout.connect`).
     pub connect_timeout: Duration,
     /// Longest silence between two reads (`timeout.read`).
@@ -108,18 +118,6 @@ pub struct AllowedHost {
     pub send_auth: bool,
 }
 
-/// How requests prove who they are.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Auth {
-    /// No credentials.
-    None,
-    /// `Authorization: Bearer TOKEN` (RFC 6750).
-    Bearer {
-        /// The token.
-        token: Text,
-    },
-}
-
 /// One endpoint and the table it fills.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
@@ -147,6 +145,8 @@ pub struct Resource {
     pub allow_missing: bool,
     /// What answers mean, first match wins: the resource's own first, then the inherited ones.
     pub response_actions: Vec<ResponseAction>,
+    /// What must hold for a run to count as good.
+    pub expect: Option<Expect>,
     /// What is asked for since when.
     pub incremental: Option<Incremental>,
     /// The resource whose rows this one runs for.
@@ -208,13 +208,48 @@ pub enum BodySpec {
 #[derive(Debug, Clone, PartialEq)]
 pub enum JsonTemplate {
     /// A literal null, boolean or number.
-    Literal(serde_json::Value),
+    Literal(Value),
     /// A string.
     Text(Text),
     /// An array.
     Array(Vec<JsonTemplate>),
     /// An object, in order.
     Object(Vec<(String, JsonTemplate)>),
+}
+
+impl JsonTemplate {
+    /// The value; `None` where a text gives none. That drops the innermost member or element around it.
+    ///
+    /// # Errors
+    /// An expression fails on its values.
+    pub fn render(&self, scope: &Scope) -> Result<Option<Value>> {
+        Ok(Some(match self {
+            JsonTemplate::Literal(value) => value.clone(),
+            JsonTemplate::Text(text) => return text.template.render_json(scope),
+            JsonTemplate::Array(elements) => {
+                let mut values = Vec::with_capacity(elements.len());
+                for element in elements {
+                    values.extend(element.render(scope)?);
+                }
+                Value::Array(values)
+            }
+            JsonTemplate::Object(members) => Value::Object(render_members(members, scope)?),
+        }))
+    }
+}
+
+/// The members of a JSON object; those without a value are left out.
+///
+/// # Errors
+/// As [`JsonTemplate::render`].
+pub fn render_members(members: &[(String, JsonTemplate)], scope: &Scope) -> Result<Map<String, Value>> {
+    let mut object = Map::new();
+    for (name, member) in members {
+        if let Some(value) = member.render(scope)? {
+            object.insert(name.clone(), value);
+        }
+    }
+    Ok(object)
 }
 
 /// How the next page is found.
@@ -384,32 +419,6 @@ pub enum Step {
     Index(usize),
     /// Every element of an array, or every member value of an object.
     Every,
-}
-
-/// What an answer means.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResponseAction {
-    /// Status that it applies to; `None`: any.
-    pub status: Option<u16>,
-    /// Text that the body contains.
-    pub body_contains: Option<String>,
-    /// What to do.
-    pub action: Action,
-}
-
-/// What to do with an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// An empty page that ends this request's paging; counted.
-    Ignore,
-    /// The run of this resource fails.
-    Fail,
-    /// Try again, within the limits of `retry`.
-    Retry,
-    /// The server says "too fast": wait as it says, or as `retry` does; does not count as an attempt.
-    Throttle,
-    /// No more pages.
-    End,
 }
 
 /// What is asked for since when.

@@ -193,20 +193,50 @@ impl Template {
                 }
                 Part::Name { written, .. } | Part::Expression { written, .. } => written,
             };
-            let value = part.evaluate(scope)?.ok_or_else(|| {
-                Error::new(Kind::Data, "an expression in the path has no value").with("expression", written)
-            })?;
-            let mut text = String::new();
-            push_text(&mut text, &value);
-            // A URL parser would drop these segments, also in their encoded forms: the request would go elsewhere.
-            if matches!(text.as_str(), "" | "." | "..") {
-                return Err(Error::new(Kind::Data, "an expression in the path gives no usable segment")
-                    .with("expression", written)
-                    .hint("a path segment can't be empty, `.` or `..`"));
-            }
-            out.extend(utf8_percent_encode(&text, SEGMENT));
+            out.push_str(&segment(written, part.evaluate(scope)?)?);
         }
         Ok(out)
+    }
+
+    /// The text of a URL's beginning. What stands in the host is taken as it is, and so are variables; other values in the
+    /// path are percent-encoded as one segment each.
+    ///
+    /// # Errors
+    /// As [`Template::render_path`].
+    pub fn render_url(&self, scope: &Scope) -> Result<String> {
+        let mut out = String::new();
+        for part in &self.inner.parts {
+            let is_own = part.roots().all(|root| matches!(root, "vars" | "run"));
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Name { written, .. } | Part::Expression { written, .. } if is_own || !has_host(&out) => {
+                    let value = part.evaluate(scope)?;
+                    push_text(&mut out, &value.ok_or_else(|| without_value(written))?);
+                }
+                Part::Name { written, .. } | Part::Expression { written, .. } => {
+                    out.push_str(&segment(written, part.evaluate(scope)?)?);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The names that decide about the host of a URL that begins with this text. `known` has the values that are known
+    /// already; others don't end the host.
+    pub fn references_in_host(&self, known: &Scope) -> Vec<Reference> {
+        let (mut out, mut references) = (String::new(), self.inner.references.iter());
+        let mut found = Vec::new();
+        for part in &self.inner.parts {
+            let own: Vec<&Reference> = references.by_ref().take(part.roots().count()).collect();
+            if has_host(&out) {
+                break;
+            }
+            found.extend(own.into_iter().cloned());
+            if let Ok(Some(value)) = part.evaluate(known) {
+                push_text(&mut out, &value);
+            }
+        }
+        found
     }
 
     /// The value for a JSON body: a text that is exactly one expression keeps the value's type. `None` as in `render`.
@@ -235,6 +265,16 @@ impl fmt::Debug for Template {
 }
 
 impl Part {
+    /// The first name of each path that it uses.
+    fn roots(&self) -> impl Iterator<Item = &str> {
+        let (single, several) = match self {
+            Part::Literal(_) => (None, &[][..]),
+            Part::Name { path, .. } => (Some(path), &[][..]),
+            Part::Expression { names, .. } => (None, names.as_slice()),
+        };
+        single.into_iter().chain(several).filter_map(|path| path.first()).map(String::as_str)
+    }
+
     /// The value, or `None` where it is null or absent.
     fn evaluate(&self, scope: &Scope) -> Result<Option<Value>> {
         match self {
@@ -253,6 +293,28 @@ impl Part {
             }
         }
     }
+}
+
+/// Whether a text names the whole host of a URL, because its path has begun.
+fn has_host(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
+}
+
+/// A value as one segment of a path, percent-encoded.
+fn segment(written: &str, value: Option<Value>) -> Result<String> {
+    let mut text = String::new();
+    push_text(&mut text, &value.ok_or_else(|| without_value(written))?);
+    // A URL parser would drop these segments, also in their encoded forms: the request would go elsewhere.
+    if matches!(text.as_str(), "" | "." | "..") {
+        return Err(Error::new(Kind::Data, "an expression in the path gives no usable segment")
+            .with("expression", written)
+            .hint("a path segment can't be empty, `.` or `..`"));
+    }
+    Ok(utf8_percent_encode(&text, SEGMENT).to_string())
+}
+
+fn without_value(written: &str) -> Error {
+    Error::new(Kind::Data, "an expression in the path has no value").with("expression", written)
 }
 
 /// Adds a value as a request shows it: text as it is, everything else as JSON.

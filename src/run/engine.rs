@@ -1,5 +1,6 @@
 //! The run itself: what is run, in which order things are opened and closed.
 
+use super::credentials::{CredentialsByResource, resolve_all};
 use super::fanout::{Parents, fields_of};
 use super::feed::{Feed, feed};
 use super::progress::{Display, Style, Tracker};
@@ -16,8 +17,8 @@ use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
 use crate::extract::CursorValue;
 use crate::extract::format::file::Files;
+use crate::http::Http;
 use crate::http::tape::TapeUse;
-use crate::http::{self, Credentials, Http};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
@@ -94,7 +95,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let settings = options.settings;
     let vars = render_vars(&pipeline)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
-    let credentials = resolve_all(&pipeline, &scope)?;
+    let credentials = resolve_all(&pipeline, &scope, &options.tape, &settings.state_dir)?;
     let network = wire::network(&options.tape, &pipeline.client)?;
     let _lock = {
         let (dir, name, command) = (settings.state_dir.clone(), pipeline.name.clone(), options.command.clone());
@@ -130,6 +131,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     });
     let selection = select(&pipeline, &options.resources, &stored);
     let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
+    credentials.settle().await;
     wire.report_unused();
     drop(context);
     let closed =
@@ -198,15 +200,6 @@ fn render_vars(pipeline: &Pipeline) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(vars)
-}
-
-type CredentialsByResource = HashMap<String, Arc<Credentials>>;
-
-/// The credentials of every resource, before anything is opened or requested: what is wrong with them is a mistake of the
-/// configuration.
-fn resolve_all(pipeline: &Pipeline, scope: &Scope) -> Result<CredentialsByResource> {
-    let resolve = |r: &Resource| Ok((r.name.clone(), Arc::new(http::resolve(&r.auth, scope)?)));
-    pipeline.resources.iter().map(resolve).collect()
 }
 
 async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result<(Box<dyn Destination>, Stored)> {
@@ -314,10 +307,7 @@ async fn run_resources(
         });
         let task = Arc::new(Task {
             context: context.clone(),
-            credentials: credentials
-                .get(&resource.name)
-                .cloned()
-                .ok_or_else(|| broken("a resource has no credentials"))?,
+            credentials: credentials.of(&resource.name).ok_or_else(|| broken("a resource has no credentials"))?,
             decoders: Decoders::new(decode_spec(resource), catalog),
             files: files_of(pipeline, resource, &context.files_base).map(Arc::new),
             stored: selection.stored.contains(&resource.name),

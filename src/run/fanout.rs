@@ -374,7 +374,13 @@ fn is_gone(error: &Error) -> bool {
 fn concerns_all(error: &Error) -> bool {
     match error.kind() {
         Kind::Status => error.context("status").is_some_and(|s| s.starts_with("401") || s.starts_with("403")),
-        Kind::Config | Kind::Destination | Kind::State | Kind::Locked | Kind::Interrupted | Kind::Internal => true,
+        Kind::Auth
+        | Kind::Config
+        | Kind::Destination
+        | Kind::State
+        | Kind::Locked
+        | Kind::Interrupted
+        | Kind::Internal => true,
         Kind::Network | Kind::Body | Kind::Paging | Kind::Data => false,
     }
 }

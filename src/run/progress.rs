@@ -29,6 +29,8 @@ pub struct Tracker {
     pub parents: AtomicU64,
     /// Records without a cursor value.
     pub cursor_missing: AtomicU64,
+    /// It went on from a stored cursor, so that it asked for a part only.
+    pub resumed: AtomicBool,
     /// It has begun.
     pub begun: AtomicBool,
     /// It has ended.
@@ -48,6 +50,7 @@ impl Tracker {
             records: AtomicU64::new(0),
             parents: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
+            resumed: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             committed: AtomicBool::new(false),

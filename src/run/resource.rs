@@ -39,6 +39,7 @@ pub(super) async fn run(task: Arc<Task>, cursor: Option<CursorValue>, parents: O
         Some(parents) => fanout::run(&task, parents).await,
         None => run_root(&task, cursor).await,
     };
+    hold_against_expectation(&task, &mut outcome);
     let written = finish(&task, &mut outcome).await;
     task.tracker.ended.store(true, Ordering::Relaxed);
     let report = report(&task, outcome, written, cursor_before);
@@ -74,6 +75,29 @@ fn keeps_partial(task: &Task, error: &Error) -> bool {
         WriteDisposition::Append => task.resource.incremental.is_none() && error.context("max_pages").is_some(),
         WriteDisposition::Replace => false,
     }
+}
+
+/// Fails a resource that came to its end with fewer records than `expect` says. Nothing of it is committed: a server that
+/// does not know us may answer with what anybody may see. A run that went on from a cursor may rightly bring nothing.
+fn hold_against_expectation(task: &Task, outcome: &mut Outcome) {
+    let fewest = task.resource.expect.as_ref().and_then(|expect| expect.min_records);
+    let records = task.tracker.records.load(Ordering::Relaxed);
+    let Some(fewest) = fewest.filter(|fewest| records < *fewest) else { return };
+    if outcome.error.is_some() || task.tracker.resumed.load(Ordering::Relaxed) {
+        return;
+    }
+    let error = Error::new(Kind::Data, format!("there are {records} records, fewer than `expect` says"))
+        .with("resource", &task.resource.name)
+        .with("min_records", fewest)
+        .hint("some servers answer a bad credential with what anybody may see: is it still valid?");
+    *outcome = Outcome {
+        error: Some(error),
+        spoiled: true,
+        cursors: Vec::new(),
+        cursor_after: None,
+        end: outcome.end.take(),
+        warnings: std::mem::take(&mut outcome.warnings),
+    };
 }
 
 /// The last commit: rows, cursors and the record, or the record alone when rows must not be kept.

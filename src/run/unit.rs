@@ -149,6 +149,9 @@ impl Task {
         if let Some(incremental) = incremental {
             scope.cursor_start = cursor::start_text(incremental, unit.cursor.as_ref())?;
         }
+        if unit.cursor.is_some() {
+            self.tracker.resumed.store(true, Ordering::Relaxed);
+        }
         let mut walk = Walk::new(WalkSpec {
             resource: self.resource.clone(),
             client: self.context.client.clone(),

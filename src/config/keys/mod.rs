@@ -1,5 +1,6 @@
 //! Every key of the two files.
 
+mod auth;
 mod formats;
 mod operator;
 mod paging;

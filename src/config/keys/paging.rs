@@ -1,6 +1,6 @@
 //! Paginators, and what answers mean.
 
-use super::{BOOLEAN, COUNT, POSITIVE, STATUS, TEXT};
+use super::{BOOLEAN, COUNT, POSITIVE, SCALAR, STATUS, TEXT};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
 pub(super) const MAX_PAGES: Key = Key::new("max_pages", POSITIVE, "More pages than this are an error").off();
@@ -142,10 +142,28 @@ const RESPONSE_ACTION: Table = Table {
     keys: &[
         Key::new("status", STATUS, "Status that it is about"),
         Key::new("body_contains", TEXT, "Text that the body contains"),
+        Key::new("header", TEXT, "Header that the answer has"),
+        Key::new("path", TEXT, "Where a JSON body has a value that is neither null, false nor empty"),
+        Key::new("equals", SCALAR, "What the header or the value at `path` is"),
+        Key::new("contains", TEXT, "Text that the header or the value at `path` contains"),
         ACTION,
     ],
-    later: &["path", "equals", "header"],
+    later: &[],
 };
+
+pub(super) const EXPECT: Key = Key::new(
+    "expect",
+    Kind::Table(&Table {
+        keys: &[
+            Key::new("min_records", POSITIVE, "Fewest records of a run that asks for everything"),
+            Key::new("path", TEXT, "Where the first answer has a value that is neither null, false nor empty"),
+            Key::new("equals", SCALAR, "What the value at `path` is"),
+        ],
+        later: &[],
+    }),
+    "What must hold for a run to count as good: some servers answer a bad credential with 200 and fewer rows",
+)
+.off();
 
 pub(super) const RESPONSE_ACTIONS: Key = Key::new(
     "response_actions",

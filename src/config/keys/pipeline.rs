@@ -1,36 +1,13 @@
 //! Keys of a pipeline file.
 
+use super::auth::AUTH;
 use super::formats::{ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY};
-use super::paging::{MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
+use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
 use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
-use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
+use crate::config::spec::{Choice, Key, Kind, Table};
 
 const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const PARAMS: Kind = Kind::Map(&Kind::OneOrMany(&SCALAR));
-
-const AUTH: Key = Key::new(
-    "auth",
-    Kind::Tagged(&Tagged {
-        what: "auth",
-        common: &[],
-        variants: &[Variant {
-            name: "bearer",
-            doc: "`Authorization: Bearer TOKEN` (RFC 6750)",
-            table: Table { keys: &[Key::new("token", TEMPLATE, "The token").required()], later: &[] },
-        }],
-        later: &[
-            "http_basic",
-            "api_key",
-            "oauth2_client_credentials",
-            "oauth2_refresh_token",
-            "jwt",
-            "session",
-            "digest",
-        ],
-    }),
-    "How requests prove who they are",
-)
-.off();
 
 const HEADERS: Key = Key::new("headers", Kind::Map(&SCALAR), "Headers; merged by name, `false` drops an inherited one");
 const PARAMETERS: Key = Key::new(
@@ -216,6 +193,7 @@ const REQUEST: &[Key] = &[
     MAX_PAGES,
     ON_REPEAT,
     RESPONSE_ACTIONS,
+    EXPECT,
 ];
 
 const RELATIONS: &[Key] = &[
@@ -287,7 +265,6 @@ const RESOURCE: Table = Table {
         "poll",
         "walk",
         "on_repeated_key",
-        "expect",
         "retire_absent",
     ],
 };

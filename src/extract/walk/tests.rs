@@ -167,7 +167,8 @@ async fn an_error_of_the_selector_names_request_status_and_body() {
 async fn an_answer_that_is_ignored_or_the_end_ends_the_walk_with_its_status() {
     for (action, expected) in [(Action::Ignore, "ignored (404)"), (Action::End, "end (404)")] {
         let mut videos = resource(Paginator::Offset(offset(1)));
-        videos.response_actions = vec![ResponseAction { status: Some(404), body_contains: None, action }];
+        videos.response_actions =
+            vec![ResponseAction { status: Some(404), body_contains: None, header: None, path: None, action }];
         let (mut walk, _) = start(videos, &[json("[1]"), (404, "x-a", "b", "{}")]);
         assert_eq!(run(&mut walk).await.unwrap(), ["[1]"]);
         assert_eq!(walk.end().map(ToString::to_string).as_deref(), Some(expected));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::http::transport::TransportErrorKind;
-use crate::http::{HeaderMap, resolve};
-use crate::plan::model::{Action, AllowedHost, Auth, RateLimit, Text};
+use crate::http::{KeptTokens, Setting, resolve};
+use crate::plan::model::{Action, AllowedHost, Auth, BaseUrl, RateLimit, Text};
 use crate::plan::template::{Scope, Template};
 use crate::run::shutdown::Signal;
 use crate::secret::Secret;
@@ -16,7 +16,7 @@ const TOKEN: &str = "tok-9f8e7d6c5b4a-client-tests";
 const KEY: &str = "key-1a2b3c4d5e-client-tests";
 
 /// One step of a script: what the transport does with a request.
-enum Step {
+pub(in crate::http) enum Step {
     Answer(u16, Vec<(&'static str, String)>, &'static str),
     Fault(TransportErrorKind),
     /// Never answers.
@@ -25,18 +25,18 @@ enum Step {
 
 /// A transport that answers from a script and keeps what it was sent.
 #[derive(Default)]
-struct Scripted {
+pub(in crate::http) struct Scripted {
     steps: Mutex<VecDeque<Step>>,
     sent: Mutex<Vec<WireRequest>>,
 }
 
 impl Scripted {
-    fn new(steps: impl IntoIterator<Item = Step>) -> Arc<Self> {
+    pub(in crate::http) fn new(steps: impl IntoIterator<Item = Step>) -> Arc<Self> {
         Arc::new(Scripted { steps: Mutex::new(steps.into_iter().collect()), sent: Mutex::default() })
     }
 
     /// What was sent: `METHOD URL auth=… key-header=… body=…`.
-    fn lines(&self) -> Vec<String> {
+    pub(in crate::http) fn lines(&self) -> Vec<String> {
         let text = |w: &WireRequest, name: &str| {
             w.headers.get(name).map_or("-".to_owned(), |v| String::from_utf8_lossy(v.as_bytes()).into_owned())
         };
@@ -80,10 +80,10 @@ fn redirect_to(location: &str) -> Step {
     Step::Answer(302, vec![("location", location.to_owned())], "")
 }
 
-fn client() -> Client {
+pub(in crate::http) fn client() -> Client {
     let host = |host: &str, send_auth| AllowedHost { host: host.to_owned(), port: None, send_auth };
     Client {
-        base_url: Url::parse("https://api.example.com/v1/").unwrap(),
+        base_url: BaseUrl::Fixed(Url::parse("https://api.example.com/v1/").unwrap()),
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_secs(1),
         rate_limits: Vec::new(),
@@ -105,9 +105,15 @@ fn client() -> Client {
     }
 }
 
+/// Credentials that need no request of their own.
+fn credentials(auth: &Auth) -> Result<Credentials> {
+    let kept = Arc::new(KeptTokens::none());
+    resolve(auth, &Setting { scope: &Scope::default(), base_url: None, login: None, kept, is_replay: false })
+}
+
 fn bearer() -> Credentials {
     let token = Text { template: Template::parse(TOKEN).unwrap(), secret: true };
-    resolve(&Auth::Bearer { token }, &Scope::default()).unwrap()
+    credentials(&Auth::Bearer { token }).unwrap()
 }
 
 fn items() -> Request {
@@ -219,12 +225,16 @@ async fn hints_say_what_to_do_about_common_statuses() {
     }
 }
 
+fn action(status: Option<u16>, body_contains: Option<String>, action: Action) -> ResponseAction {
+    ResponseAction { status, body_contains, header: None, path: None, action }
+}
+
 #[tokio::test]
 async fn actions_make_an_answer_an_end_or_nothing() {
     let actions = [
-        ResponseAction { status: Some(404), body_contains: None, action: Action::Ignore },
-        ResponseAction { status: Some(400), body_contains: Some("no more".to_owned()), action: Action::End },
-        ResponseAction { status: Some(302), body_contains: None, action: Action::End },
+        action(Some(404), None, Action::Ignore),
+        action(Some(400), Some("no more".to_owned()), Action::End),
+        action(Some(302), None, Action::End),
     ];
     let go = async |step| run_with(&items(), &actions, &any_body, vec![step]).await.result;
     assert!(matches!(go(status(404)).await, Ok(Answer::Ignored { status: 404 })));
@@ -235,7 +245,7 @@ async fn actions_make_an_answer_an_end_or_nothing() {
 
 #[tokio::test]
 async fn a_throttle_is_waited_out_and_holds_the_whole_run() {
-    let actions = [ResponseAction { status: Some(503), body_contains: None, action: Action::Throttle }];
+    let actions = [action(Some(503), None, Action::Throttle)];
     let throttled = || Step::Answer(503, vec![("retry-after", "0.05".to_owned())], "");
     let begun = Instant::now();
     // More throttles than `max_attempts`.
@@ -362,7 +372,7 @@ async fn a_body_follows_a_307_but_one_with_a_credential_goes_to_no_other_host() 
 async fn a_token_that_a_header_cannot_hold_is_named_without_being_shown() {
     for (token, part) in [("", "is empty"), ("  ", "is empty"), ("two\nlines-of-token", "control characters")] {
         let token = Text { template: Template::parse(token).unwrap(), secret: true };
-        let error = resolve(&Auth::Bearer { token }, &Scope::default()).unwrap_err();
+        let error = credentials(&Auth::Bearer { token }).unwrap_err();
         assert_eq!(error.kind(), Kind::Config);
         assert!(error.message().contains(part) && !error.report().contains("lines-of"), "{error}");
     }

@@ -1,5 +1,7 @@
 use super::*;
+use crate::http::actions;
 use crate::http::transport::TransportErrorKind;
+use crate::plan::model::ResponseAction;
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
@@ -34,13 +36,42 @@ fn broken(kind: TransportErrorKind) -> Outcome {
 }
 
 fn action(status: Option<u16>, body_contains: Option<&str>, action: Action) -> ResponseAction {
-    ResponseAction { status, body_contains: body_contains.map(str::to_owned), action }
+    ResponseAction { status, body_contains: body_contains.map(str::to_owned), header: None, path: None, action }
+}
+
+/// Decides by the policy of these tests.
+fn decide_by(
+    actions: &[ResponseAction],
+    renewal: Renewal,
+    progress: &Progress,
+    outcome: &Outcome,
+    jitter: f64,
+) -> Decision {
+    let action = match outcome {
+        Outcome::Response(r) => actions::matching(actions, r.status, &r.headers, &r.body),
+        Outcome::Undecodable(..) | Outcome::Transport(_) => None,
+    };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_SECONDS);
+    decide(Rules { policy: &policy(), action, renewal }, progress, outcome, jitter, now)
 }
 
 /// The decision after the first try, with a jitter of one half.
 fn first(actions: &[ResponseAction], outcome: &Outcome) -> Decision {
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_SECONDS);
-    decide(&policy(), actions, &Progress::new(), outcome, 0.5, now)
+    decide_by(actions, Renewal::None, &Progress::new(), outcome, 0.5)
+}
+
+#[test]
+fn refused_credentials_are_renewed_once() {
+    let go = |renewal, outcome: &Outcome| decide_by(&[], renewal, &Progress::new(), outcome, 0.5);
+    let refused = answer(401, &[], "");
+    assert_eq!(go(Renewal::Possible, &refused), Decision::Renew);
+    assert_eq!(go(Renewal::Spent, &refused), Decision::Fail(GiveUp::StillRefused));
+    assert_eq!(go(Renewal::None, &refused), Decision::Fail(GiveUp::Hopeless));
+    // An exhausted quota is no matter of credentials, and an action comes before everything.
+    let throttled = answer(403, &[("x-ratelimit-remaining", "0")], "");
+    assert_eq!(go(Renewal::Possible, &throttled), unstated(500));
+    let ignored = [action(Some(401), None, Action::Ignore)];
+    assert_eq!(decide_by(&ignored, Renewal::Possible, &Progress::new(), &refused, 0.5), Decision::Ignore);
 }
 
 fn own(ms: u64) -> Decision {
@@ -127,6 +158,13 @@ fn the_wait_that_headers_ask_for() {
         (500, &[("x-ratelimit-reset", &in_90_s)], own(250)),
         (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &in_90_s)], stated(90_000)),
         (403, &[("x-ratelimit-remaining", "0")], unstated(500)),
+        (403, &[("ratelimit-remaining", "0"), ("ratelimit-reset", "9")], stated(9000)),
+        (429, &[("x-ratelimit-reset", "Sun, 01 Mar 2026 12:01:30 GMT")], stated(90_000)),
+        (429, &[("x-ratelimit-reset", "2026-03-01T12:01:30Z")], stated(90_000)),
+        (429, &[("x-ratelimit-reset", "later")], unstated(500)),
+        (403, &[("ratelimit", "limit=100, remaining=0, reset=7")], stated(7000)),
+        (403, &[("ratelimit", "\"default\";r=0;t=7")], stated(7000)),
+        (403, &[("ratelimit", "\"default\";r=5;t=7")], Decision::Fail(GiveUp::Hopeless)),
         (403, &[("x-ratelimit-remaining", "1")], Decision::Fail(GiveUp::Hopeless)),
     ];
     for (status, headers, expected) in cases {
@@ -186,7 +224,7 @@ fn own_waits_double_with_full_jitter_up_to_max_delay() {
 fn exhaust(outcome: &Outcome, jitter: f64) -> (GiveUp, Progress) {
     let mut progress = Progress::new();
     for _ in 0..1_000_000 {
-        match decide(&policy(), &[], &progress, outcome, jitter, SystemTime::UNIX_EPOCH) {
+        match decide_by(&[], Renewal::None, &progress, outcome, jitter) {
             Decision::Retry(pause) => progress.advance(&pause),
             Decision::Fail(give_up) => return (give_up, progress),
             other => panic!("{other:?}"),
@@ -205,8 +243,7 @@ fn failures_end_after_max_attempts() {
 #[test]
 fn no_try_starts_after_max_elapsed() {
     let progress = Progress { elapsed: Duration::from_secs(899), attempts: 3, ..Progress::new() };
-    let now = SystemTime::UNIX_EPOCH;
-    let decide = |jitter| decide(&policy(), &[], &progress, &broken(TransportErrorKind::Timeout), jitter, now);
+    let decide = |jitter| decide_by(&[], Renewal::None, &progress, &broken(TransportErrorKind::Timeout), jitter);
     assert_eq!(decide(0.4), own(800));
     assert_eq!(decide(0.6), Decision::Fail(GiveUp::Elapsed));
 }
@@ -214,9 +251,8 @@ fn no_try_starts_after_max_elapsed() {
 #[test]
 fn waits_of_the_server_count_neither_as_attempts_nor_as_elapsed() {
     let mut progress = Progress { attempts: 6, elapsed: Duration::from_secs(900), ..Progress::new() };
-    let now = SystemTime::UNIX_EPOCH;
     let outcome = answer(503, &[("retry-after", "60")], "");
-    let decision = decide(&policy(), &[], &progress, &outcome, 0.5, now);
+    let decision = decide_by(&[], Renewal::None, &progress, &outcome, 0.5);
     assert_eq!(decision, stated(60_000));
     let Decision::Retry(pause) = decision else { unreachable!() };
     progress.advance(&pause);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::model::Retry;
+use crate::plan::model::{BaseUrl, Retry};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn answer(headers: &str, body: &[u8]) -> Vec<u8> {
 
 fn client(url: &Url) -> Client {
     Client {
-        base_url: url.clone(),
+        base_url: BaseUrl::Fixed(url.clone()),
         connect_timeout: Duration::from_secs(2),
         read_timeout: Duration::from_millis(300),
         rate_limits: Vec::new(),

@@ -3,9 +3,9 @@
 use super::scope::Scope;
 use crate::config::tree::{Node, Table, Value};
 use crate::config::values;
-use crate::plan::model::{AllowedHost, Auth, Client, RateLimit, Retry, Text};
+use crate::plan::model::{AllowedHost, BaseUrl, Client, RateLimit, Retry, Text};
 use crate::plan::suggest;
-use crate::plan::template;
+use crate::plan::template::{self, Reference, Template};
 use crate::secret::Secret;
 use std::path::Path;
 use std::time::Duration;
@@ -49,54 +49,58 @@ pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Optio
 /// Stands for an address that is not known while a file is checked without its variables.
 const UNKNOWN_ADDRESS: &str = "http://unknown.invalid/";
 
-fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<Url> {
+fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<BaseUrl> {
     let text = node.as_text()?;
     let since = scope.uses.len();
     let template = scope.template(text)?;
-    if !scope.refuse_request_names(since, "base_url") {
+    if !scope.refuse_names(since, "base_url", &["page", "cursor"]) {
         return None;
     }
-    let url = if text.is_missing() {
-        UNKNOWN_ADDRESS.to_owned()
+    if text.is_missing() {
+        return Url::parse(UNKNOWN_ADDRESS).ok().map(BaseUrl::Fixed);
+    }
+    let literals = |(name, var): &(String, Text)| Some((name.clone(), var.template.as_literal()?.to_owned()));
+    let known = template::Scope { vars: scope.vars().iter().filter_map(literals).collect(), ..Default::default() };
+    if !refuse_parent_in_host(&template, &known, since, scope) {
+        return None;
+    }
+    let is_known = |r: &Reference| r.path.first().is_some_and(|root| root == "vars") && known.has(&r.path);
+    let checked = if template.references().iter().all(is_known) {
+        template.render_url(&known).map(|url| BaseUrl::parse(&url).map(BaseUrl::Fixed))
     } else {
-        let literals = |(name, var): &(String, Text)| Some((name.clone(), var.template.as_literal()?.to_owned()));
-        let vars = scope.vars().iter().filter_map(literals).collect();
-        let rendered = template.render(&template::Scope { vars, ..template::Scope::default() });
-        match rendered {
-            Ok(Some(url)) => url,
-            Ok(None) | Err(_) => {
-                let help = "only variables without expressions of their own can be used there";
-                scope.found.error(node.span.clone(), "`base_url` can't be evaluated").help(help);
-                return None;
-            }
-        }
+        // What can be said of it now: the part that is written out, before a value that comes later.
+        let begins_well = ["http://", "https://"].iter().any(|scheme| template.source().starts_with(scheme));
+        let is_open = template.source().starts_with("{{");
+        let message = "`base_url` must begin with http:// or https://".to_owned();
+        Ok(if begins_well || is_open { Ok(BaseUrl::Template(template)) } else { Err(message) })
     };
-    match usable_base(&url) {
-        Ok(url) => Some(url),
-        Err(message) => {
-            let help = "write it as `https://api.example.com/v1/`";
+    let help = "write it as `https://api.example.com/v1/`";
+    match checked {
+        Ok(Ok(base)) => Some(base),
+        Ok(Err(message)) => {
             scope.found.error(node.span.clone(), message).help(help);
+            None
+        }
+        Err(error) => {
+            scope.found.error(node.span.clone(), format!("`base_url` can't be evaluated: {}", error.message()));
             None
         }
     }
 }
 
-/// A base as it is used: http or https, its path ending with a slash.
-fn usable_base(text: &str) -> Result<Url, String> {
-    let mut url = Url::parse(text.trim()).map_err(|e| format!("`base_url` is not a URL: {e}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("`base_url` must begin with http:// or https://, not {}:", url.scheme()));
+/// Refuses a parent's field where the host is named: what the API sent would decide where credentials go.
+fn refuse_parent_in_host(template: &Template, known: &template::Scope, since: usize, scope: &mut Scope<'_>) -> bool {
+    let in_host = template.references_in_host(known);
+    let mut fine = true;
+    for (reference, used) in in_host.iter().zip(&scope.uses[since..]) {
+        if reference.path.first().is_some_and(|root| root == "parent") {
+            let message = format!("`{}` can't name the host of `base_url`", reference.path.join("."));
+            let help = "what an API sends would decide where credentials go; a `partition` may, as it is your own";
+            scope.found.error(used.span.clone(), message).help(help);
+            fine = false;
+        }
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("`base_url` can't hold credentials; put them into `auth`".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("`base_url` can't have a query or fragment; put parameters into `params`".into());
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Ok(url)
+    fine
 }
 
 fn rate_limits(node: Option<&Node>, scope: &mut Scope<'_>) -> Vec<RateLimit> {
@@ -190,19 +194,6 @@ fn proxy(node: &Node, scope: &mut Scope<'_>) -> Option<Secret> {
     Some(Secret::new(text))
 }
 
-/// Credentials: `false` is none.
-pub(super) fn auth(node: Option<&Node>, scope: &mut Scope<'_>) -> Option<Auth> {
-    let Some(node) = node.filter(|n| !n.is_off()) else { return Some(Auth::None) };
-    let token = node.as_table()?.get("token")?;
-    let since = scope.uses.len();
-    let text = scope.text(token)?;
-    scope.refuse_request_names(since, "auth");
-    if text.template.as_literal().is_some_and(|t| t.trim().is_empty()) {
-        scope.found.error(token.span.clone(), "the token is empty").help("is the variable set to an empty text?");
-    }
-    Some(Auth::Bearer { token: text })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,14 +219,6 @@ mod tests {
         assert_eq!(host_and_port("[::1]:80"), host("[::1]", Some(80)));
         for wrong in ["https://x", "x/y", "x:y", "", "a b"] {
             assert_eq!(host_and_port(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_base_keeps_its_path_and_ends_with_a_slash() {
-        assert_eq!(usable_base("https://h/api/v1").unwrap().as_str(), "https://h/api/v1/");
-        for wrong in ["ftp://h/", "h/api", "https://h/?a=1", "https://u:p@h/", ""] {
-            assert!(usable_base(wrong).is_err(), "{wrong}");
         }
     }
 }

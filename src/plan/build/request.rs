@@ -3,8 +3,9 @@
 use super::layers::Layers;
 use super::scope::Scope;
 use crate::config::tree::{Key, Node, Value};
-use crate::plan::model::{BodySpec, Client, JsonTemplate, RequestSpec, Text};
+use crate::plan::model::{BaseUrl, BodySpec, Client, JsonTemplate, RequestSpec, Text};
 use crate::plan::template::Template;
+use std::ops::Range;
 use url::Url;
 
 /// Keys that give a body; one of them.
@@ -18,8 +19,7 @@ pub(super) fn request(
     client: Option<&Client>,
     scope: &mut Scope<'_>,
 ) -> Option<RequestSpec> {
-    let params: Vec<_> =
-        all.merged("params", |a, b| a == b).into_iter().filter_map(|entry| values(entry, scope)).collect();
+    let params = params(all, scope);
     let headers = headers(all, scope);
     let body = body(own, scope);
     let path = match own.get("path") {
@@ -32,19 +32,28 @@ pub(super) fn request(
     Some(RequestSpec { method, path, params, headers, body })
 }
 
+pub(super) fn params(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<(String, Vec<Text>)> {
+    all.merged("params", |a, b| a == b).into_iter().filter_map(|entry| values(entry, scope)).collect()
+}
+
 /// A name with one or several values.
 fn values((key, node): &(Key, Node), scope: &mut Scope<'_>) -> Option<(String, Vec<Text>)> {
     Some((key.name.clone(), node.one_or_many().iter().filter_map(|n| scope.text(n)).collect()))
 }
 
-fn headers(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<(String, Text)> {
+/// Reports a name that no header can have.
+pub(super) fn check_header_name(name: &str, place: Range<usize>, scope: &mut Scope<'_>) {
+    // RFC 9110 section 5.6.2: a field name is a token.
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(is_token) {
+        scope.found.error(place, format!("`{name}` can't be the name of a header"));
+    }
+}
+
+pub(super) fn headers(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<(String, Text)> {
     let mut headers = Vec::new();
     for (key, node) in all.merged("headers", str::eq_ignore_ascii_case) {
-        // RFC 9110 section 5.6.2: a field name is a token.
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if key.name.is_empty() || !key.name.chars().all(is_token) {
-            scope.found.error(key.span.clone(), format!("`{}` can't be the name of a header", key.name));
-        }
+        check_header_name(&key.name, key.span.clone(), scope);
         if let Some(text) = scope.text(node) {
             headers.push((key.name.clone(), text));
         }
@@ -70,10 +79,12 @@ fn check_origin(node: &Node, written: &str, client: &Client, scope: &mut Scope<'
         scope.found.error(node.span.clone(), "`path` is not a URL");
         return;
     };
+    // A base with expressions is known with a request, and the path is held against it then.
+    let BaseUrl::Fixed(base) = &client.base_url else { return };
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default();
     let allowed = client.allowed_hosts.iter().any(|a| a.host == host && (a.port.is_none() || a.port == port));
-    if url.origin() != client.base_url.origin() && !allowed {
+    if url.origin() != base.origin() && !allowed {
         scope
             .found
             .error(node.span.clone(), format!("`path` leads to another origin than `base_url`: {host}"))
@@ -81,7 +92,7 @@ fn check_origin(node: &Node, written: &str, client: &Client, scope: &mut Scope<'
     }
 }
 
-fn body(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> {
+pub(super) fn body(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> {
     for table in &own.0 {
         let given: Vec<&(Key, Node)> = BODIES.iter().filter_map(|name| table.entry(name)).collect();
         if let [(first, _), (second, _), ..] = given.as_slice() {
@@ -114,7 +125,7 @@ fn json_body(node: &Node, own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<Bod
     )))
 }
 
-fn json(node: &Node, scope: &mut Scope<'_>) -> Option<JsonTemplate> {
+pub(super) fn json(node: &Node, scope: &mut Scope<'_>) -> Option<JsonTemplate> {
     Some(match &node.value {
         Value::Text(_) | Value::Datetime(_) => JsonTemplate::Text(scope.text(node)?),
         Value::Integer(n) => JsonTemplate::Literal((*n).into()),

@@ -2,16 +2,18 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
-use super::{client, column, format, incremental, paginator, path, relation, request};
+use super::{answers, auth, column, format, incremental, paginator, path, relation, request};
 use crate::config::tree::{Key, Node, Table};
-use crate::plan::model::{Action, Client, FormatKind, Resource, ResponseAction, Selector};
+use crate::plan::model::{Client, FormatKind, Resource, Selector};
 use crate::schema::names;
 use std::path::Path;
 
 /// The file's tables that a resource looks at.
 pub(super) struct File<'a> {
-    /// Where the pipeline file is.
+    /// The file itself.
     pub(super) path: &'a Path,
+    /// Names of a parent or partition that `base_url` uses: each resource's requests do.
+    pub(super) base_uses: &'a [Use],
     pub(super) client: &'a Table,
     pub(super) defaults: &'a Table,
     pub(super) resources: &'a [(Key, Node)],
@@ -35,8 +37,9 @@ impl<'a> File<'a> {
 pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Scope<'_>) -> Option<Resource> {
     let own = Layers(vec![table, file.defaults]);
     let all = Layers(vec![table, file.defaults, file.client]);
-    let auth = client::auth(all.entry("auth").map(|(_, node)| node), scope);
+    let auth = auth::auth(all.entry("auth"), file.path, file.resolved, scope);
     let since = scope.uses.len();
+    scope.uses.extend(file.base_uses.iter().cloned());
     let request = request::request(&key.name, &own, &all, file.resolved, scope);
     let uses: Vec<Use> = scope.uses[since..].to_vec();
     let paging = paginator::paging(&own, &all, &uses, scope);
@@ -55,7 +58,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     if let Some(incremental) = &incremental {
         column::check_cursor(own.get("columns"), &columns, incremental, scope);
     }
-    let response_actions = response_actions(&all, scope);
+    let response_actions = answers::response_actions(&all, scope);
+    let expect = answers::expect(&own, scope);
     let flag = |name: &str, default| own.entry(name).and_then(|(_, node)| node.as_boolean()).unwrap_or(default);
     let mut paging = paging?;
     if format.kind == Some(FormatKind::File) {
@@ -74,6 +78,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         selector: selector?,
         allow_missing: flag("allow_missing", false),
         response_actions,
+        expect,
         incremental,
         parent,
         primary_key,
@@ -83,30 +88,6 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     };
     lint(key, &resource, &own, &uses, scope);
     Some(resource)
-}
-
-fn response_actions(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<ResponseAction> {
-    let mut actions = Vec::new();
-    for node in all.all("response_actions").flat_map(Node::one_or_many) {
-        let Some(table) = node.as_table() else { continue };
-        if table.get("status").is_none() && table.get("body_contains").is_none() {
-            let help = "add `status` or `body_contains`";
-            scope.found.error(node.span.clone(), "this action matches every answer").help(help);
-        }
-        let action = match table.get("action").and_then(Node::resolved).as_deref() {
-            Some("ignore") => Action::Ignore,
-            Some("retry") => Action::Retry,
-            Some("throttle") => Action::Throttle,
-            Some("end") => Action::End,
-            _ => Action::Fail,
-        };
-        actions.push(ResponseAction {
-            status: table.get("status").and_then(Node::as_count).and_then(|s| u16::try_from(s).ok()),
-            body_contains: table.get("body_contains").and_then(Node::resolved),
-            action,
-        });
-    }
-    actions
 }
 
 /// What can be loaded, but is probably not meant.

@@ -112,11 +112,11 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Refuses names that have no value where these uses stand. Says whether all is well.
-    pub(super) fn refuse_request_names(&mut self, since: usize, place: &str) -> bool {
+    /// Refuses names of these roots, which have no value where these uses stand. Says whether all is well.
+    pub(super) fn refuse_names(&mut self, since: usize, place: &str, roots: &[&str]) -> bool {
         let mut fine = true;
         for used in &self.uses[since..] {
-            if matches!(used.root(), "parent" | "page" | "cursor") {
+            if roots.contains(&used.root()) {
                 let message = format!("`{}` has no value in `{place}`", used.path.join("."));
                 self.found.error(used.span.clone(), message).help("`vars.NAME` and `run.started_at` can be used there");
                 fine = false;

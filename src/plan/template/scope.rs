@@ -30,6 +30,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether a name has a value.
+    pub fn has(&self, path: &[String]) -> bool {
+        self.resolve(path).is_some()
+    }
+
     /// The value of a name; `None` when it is null or absent.
     pub(super) fn resolve(&self, path: &[String]) -> Option<Value> {
         let (root, rest) = path.split_first()?;

@@ -1,0 +1,146 @@
+//! Which of the `response_actions` is about an answer.
+
+use super::HeaderMap;
+use crate::plan::model::{Action, FieldPath, ResponseAction, ValueTest};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The action of the first entry that applies to an answer: all that it asks for must hold.
+pub(super) fn matching(actions: &[ResponseAction], status: u16, headers: &HeaderMap, body: &[u8]) -> Option<Action> {
+    // What costs most is looked at last.
+    let applies = |entry: &&ResponseAction| {
+        entry.status.is_none_or(|s| s == status)
+            && entry.header.as_ref().is_none_or(|(name, test)| has_header(headers, name, test))
+            && entry.body_contains.as_ref().is_none_or(|text| String::from_utf8_lossy(body).contains(text.as_str()))
+            && entry.path.as_ref().is_none_or(|(path, test)| has_value(body, path, test))
+    };
+    actions.iter().find(applies).map(|entry| entry.action)
+}
+
+fn has_header(headers: &HeaderMap, name: &str, test: &ValueTest) -> bool {
+    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    values.any(|value| match test {
+        ValueTest::Present => true,
+        ValueTest::Equals(expected) => value.trim() == expected,
+        ValueTest::Contains(part) => value.contains(part.as_str()),
+    })
+}
+
+/// Whether a JSON body has a value at a path that is what is asked for.
+pub fn has_value(body: &[u8], path: &FieldPath, test: &ValueTest) -> bool {
+    let content = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    serde_json::from_slice::<&RawValue>(content)
+        .ok()
+        .and_then(|root| path.0.iter().try_fold(root, |value, key| member(value, key)))
+        .is_some_and(|value| passes(value.get(), test))
+}
+
+/// The member of an object. Nothing is built for its other members.
+fn member<'v>(value: &'v RawValue, key: &str) -> Option<&'v RawValue> {
+    let mut members: HashMap<Cow<'v, str>, &'v RawValue> = serde_json::from_str(value.get()).ok()?;
+    members.remove(key)
+}
+
+/// Whether a value, as JSON text, is what is asked for.
+fn passes(json: &str, test: &ValueTest) -> bool {
+    let json = json.trim();
+    let text: Cow<'_, str> = match serde_json::from_str::<String>(json) {
+        Ok(text) => text.into(),
+        Err(_) => json.into(),
+    };
+    match test {
+        ValueTest::Present => !is_empty(json),
+        ValueTest::Equals(expected) => *text == **expected || is_same_number(&text, expected),
+        ValueTest::Contains(part) => text.contains(part.as_str()),
+    }
+}
+
+/// Null, false, and texts, lists and objects without anything in them.
+fn is_empty(json: &str) -> bool {
+    let inner = |open, close| json.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
+    let is_bare = |open, close| inner(open, close).is_some_and(|inner: &str| inner.trim_ascii().is_empty());
+    matches!(json, "null" | "false" | "\"\"") || is_bare('[', ']') || is_bare('{', '}')
+}
+
+fn is_same_number(a: &str, b: &str) -> bool {
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(status: Option<u16>) -> ResponseAction {
+        ResponseAction { status, body_contains: None, header: None, path: None, action: Action::Fail }
+    }
+
+    fn at(path: &str) -> FieldPath {
+        FieldPath(path.split('.').map(str::to_owned).collect())
+    }
+
+    fn equals(text: &str) -> ValueTest {
+        ValueTest::Equals(text.to_owned())
+    }
+
+    #[test]
+    fn a_value_is_compared_as_text_and_numbers_as_numbers() {
+        let present = || ValueTest::Present;
+        let cases = [
+            ("\"a\\u00e9\"", equals("a\u{e9}"), true),
+            ("5", equals("5"), true),
+            ("5.0", equals("5"), true),
+            ("\"5\"", equals("5"), true),
+            ("true", equals("true"), true),
+            ("null", equals("null"), true),
+            ("\"error: x\"", ValueTest::Contains("error".to_owned()), true),
+            ("\"fine\"", ValueTest::Contains("error".to_owned()), false),
+            ("[ ]", present(), false),
+            ("{}", present(), false),
+            ("\"\"", present(), false),
+            ("null", present(), false),
+            ("false", present(), false),
+            ("0", present(), true),
+            ("[1]", present(), true),
+            ("{\"a\":1}", present(), true),
+        ];
+        for (json, test, expected) in cases {
+            assert_eq!(passes(json, &test), expected, "{json} {test:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_an_entry_asks_for_must_hold_and_the_first_match_wins() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-error", "rate limited".parse().unwrap());
+        let errors = ResponseAction { path: Some((at("errors"), ValueTest::Present)), ..entry(Some(200)) };
+        let code = ResponseAction { path: Some((at("meta.code"), equals("7"))), action: Action::Retry, ..entry(None) };
+        let limited = ResponseAction {
+            header: Some(("x-error".to_owned(), ValueTest::Contains("rate".to_owned()))),
+            body_contains: Some("slow".to_owned()),
+            action: Action::Throttle,
+            ..entry(None)
+        };
+        let actions = [errors, code, limited];
+        let cases: [(u16, &str, Option<Action>); 9] = [
+            (200, "{\"data\":[],\"errors\":[{\"message\":\"no\"}]}", Some(Action::Fail)),
+            (200, "{\"data\":[1],\"errors\":[]}", None),
+            (400, "{\"errors\":[1]}", None),
+            (400, "{\"errors\":[1],\"meta\":{\"code\":7}}", Some(Action::Retry)),
+            (200, "\u{feff}{\"meta\":{\"code\":7.0}}", Some(Action::Retry)),
+            (200, "{\"meta\":{\"code\":8}}", None),
+            (200, "slow down", Some(Action::Throttle)),
+            (200, "[{\"errors\":1}]", None),
+            (200, "{\"errors\":", None),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(matching(&actions, status, &headers, body.as_bytes()), expected, "{status} {body}");
+        }
+        assert_eq!(matching(&actions, 200, &HeaderMap::new(), b"slow down"), None);
+    }
+}
