@@ -36,7 +36,8 @@ fn oauth2() -> Auth {
 fn credentials(auth: &Auth) -> Credentials {
     let base = Url::parse("https://api.example.com/v1/").unwrap();
     let kept = Arc::new(KeptTokens::none());
-    resolve(auth, &Setting { scope: &Scope::default(), base_url: Some(&base), login: None, kept, is_replay: false }).unwrap()
+    resolve(auth, &Setting { scope: &Scope::default(), base_url: Some(&base), login: None, kept, is_replay: false })
+        .unwrap()
 }
 
 fn http(transport: &Arc<Scripted>) -> Http {
