@@ -24,7 +24,7 @@ const LOGIN_HEADERS: [&str; 9] = [
     "www-authenticate",
 ];
 
-/// Texts of a login's answer up to this length are no token.
+/// Words of a login's answer up to this length are no token.
 const HARMLESS_CHARS_MAX: usize = 8;
 
 /// What stands for a secret. A number stays a number, so that JSON which repeats it without quotes stays JSON.
@@ -165,7 +165,8 @@ fn mask_texts(value: &mut Value) {
 /// Short words such as `Bearer`, and times, which say when a token expires.
 fn is_harmless(text: &str) -> bool {
     let is_time = text.len() <= 35 && chrono::DateTime::parse_from_rfc3339(text).is_ok();
-    is_time || (text.chars().count() <= HARMLESS_CHARS_MAX && !secret::is_secret(text))
+    let is_word = text.chars().count() <= HARMLESS_CHARS_MAX && text.chars().all(char::is_alphabetic);
+    is_time || (is_word && !secret::is_secret(text))
 }
 
 #[cfg(test)]
@@ -202,11 +203,11 @@ mod tests {
     #[test]
     fn a_login_answer_keeps_what_says_when_it_expires() {
         let body = json!({
-            "access_token": "abc.def.ghi", "token_type": "Bearer", "expires_in": 3600,
+            "access_token": "abc.def.ghi", "token_type": "Bearer", "expires_in": 3600, "sid": "s-1",
             "expires_at": "2026-01-02T03:04:05Z", "user": { "email": "bob@example.com" },
         });
         let masked = json!({
-            "access_token": "***", "token_type": "Bearer", "expires_in": 3600,
+            "access_token": "***", "token_type": "Bearer", "expires_in": 3600, "sid": "***",
             "expires_at": "2026-01-02T03:04:05Z", "user": { "email": "***" },
         });
         assert_eq!(answer_body(body.to_string().as_bytes(), true), masked.to_string().as_bytes());
