@@ -507,9 +507,11 @@ fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() 
         limit_param: Some("limit".into()),
         initial_offset: 0,
         total: None,
-        has_more_path: None,
+        has_more: None,
         maximum_offset: None,
         advance_by_limit: false,
+        overlap: false,
+        prefetch: 1,
     };
     assert_eq!(paginator("a"), &Paginator::Offset(defaults.clone()));
     assert!(
@@ -520,11 +522,11 @@ fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() 
         (Some(5), OnRepeat::Stop)
     );
     assert!(
-        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor_path.to_string() == "meta.next")
+        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor == FactPlace::Body(FieldPath(vec!["meta".into(), "next".into()])))
     );
     assert_eq!(plan.resource("c").unwrap().max_pages, Some(3));
-    assert_eq!(paginator("d"), &Paginator::JsonLink { next_url_path: FieldPath(vec!["next".into()]) });
-    assert_eq!(paginator("e"), &Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: None });
+    assert_eq!(paginator("d"), &Paginator::JsonLink(JsonLink { next_url_path: FieldPath(vec!["next".into()]), links_next_key: "next".into(), keep_params: true }));
+    assert_eq!(paginator("e"), &Paginator::HeaderLink(HeaderLink { links_next_key: "next".into(), next_url_header: None, keep_params: true }));
     let total = Some(TotalSpec { place: FactPlace::Header("x-total".into()), pages: false });
     assert_eq!(paginator("f"), &Paginator::Offset(Offset { offset_param: None, limit_param: None, total, ..defaults }));
 }

@@ -3,11 +3,16 @@
 //!
 //! [`walk::Walk`] puts the parts together; each of them is a pure decision over what one answer says.
 
+mod ahead;
 pub mod cursor;
 pub mod envelope;
+mod fetch;
 pub mod link;
 pub mod paginate;
+mod poll;
 pub mod raw;
+mod recent;
+mod repeats;
 pub mod request;
 pub mod select;
 pub mod walk;

@@ -91,15 +91,42 @@ impl Http {
         meter: &Meter,
         validate: Validate<'_>,
     ) -> Result<Answer> {
+        self.send_under(&self.0.policy, request, credentials, actions, meter, validate).await
+    }
+
+    /// As [`Http::send`], without a second try after a failure: for a request that may turn out not to be needed. What the
+    /// server asks to wait is waited.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub async fn send_once(
+        &self,
+        request: &Request,
+        credentials: &Credentials,
+        actions: &[ResponseAction],
+        meter: &Meter,
+        validate: Validate<'_>,
+    ) -> Result<Answer> {
+        let policy = Retry { max_attempts: 1, ..self.0.policy.clone() };
+        self.send_under(&policy, request, credentials, actions, meter, validate).await
+    }
+
+    async fn send_under(
+        &self,
+        policy: &Retry,
+        request: &Request,
+        credentials: &Credentials,
+        actions: &[ResponseAction],
+        meter: &Meter,
+        validate: Validate<'_>,
+    ) -> Result<Answer> {
         let job = Job { request, credentials, actions, meter };
         let target = failure::describe(&request.method, &auth::strip(&request.url, request, credentials));
         let mut progress = Progress::new();
         loop {
             let result = self.exchange(&job, &mut progress).await.map_err(|e| e.with("request", &target))?;
             let outcome = judge(result, actions, validate);
-            let shared = &self.0;
-            let decision =
-                retry::decide(&shared.policy, actions, &progress, &outcome, rand::random(), SystemTime::now());
+            let decision = retry::decide(policy, actions, &progress, &outcome, rand::random(), SystemTime::now());
             match (decision, outcome) {
                 (Decision::Done, Outcome::Response(response)) => return Ok(Answer::Page(response)),
                 (Decision::Ignore, Outcome::Response(response)) => {
@@ -112,7 +139,7 @@ impl Http {
                     progress.advance(&pause);
                 }
                 (Decision::Fail(give_up), outcome) => {
-                    return Err(failure::error(&target, &outcome, &give_up, &progress, &shared.policy));
+                    return Err(failure::error(&target, &outcome, &give_up, &progress, policy));
                 }
                 (Decision::Done | Decision::Ignore | Decision::End, _) => {
                     return Err(Error::new(Kind::Internal, "a request without an answer was taken for done"));
@@ -134,6 +161,14 @@ impl Http {
         let wait = retry::backoff(policy, attempts.saturating_sub(1), rand::random());
         self.wait(&Pause { wait, asker: Asker::Policy }, meter).await?;
         Ok(true)
+    }
+
+    /// Waits between two requests of which the second asks for the same.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`]: the run was asked to end.
+    pub async fn rest(&self, wait: Duration) -> Result<()> {
+        retry::pause(&self.0.stop, wait).await
     }
 
     /// One try: the request, and those that its redirects lead to. An error is final.

@@ -1,6 +1,6 @@
 //! Keys of a pipeline file.
 
-use super::paging::{MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
+use super::paging::{MAX_PAGES, ON_REPEAT, ON_REPEATED_KEY, PAGINATOR, POLL, RESPONSE_ACTIONS, SELECTED};
 use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
@@ -202,6 +202,8 @@ const REQUEST: &[Key] = &[
     PAGINATION,
     MAX_PAGES,
     ON_REPEAT,
+    ON_REPEATED_KEY,
+    POLL,
     RESPONSE_ACTIONS,
 ];
 
@@ -271,10 +273,8 @@ const RESOURCE: Table = Table {
         "max_table_nesting",
         "nested",
         "schema_contract",
-        "poll",
         "record_columns",
         "walk",
-        "on_repeated_key",
         "expect",
         "csv",
         "xml",

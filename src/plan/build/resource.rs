@@ -2,9 +2,9 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
-use super::{client, incremental, paginator, path, relation, request};
+use super::{client, incremental, paginator, path, poll, relation, request};
 use crate::config::tree::{Key, Node, Table};
-use crate::plan::model::{Action, Client, Resource, ResponseAction, Selector};
+use crate::plan::model::{Action, Client, OnRepeatedKey, Resource, ResponseAction, Selector};
 use crate::schema::names;
 
 /// The file's tables that a resource looks at.
@@ -47,6 +47,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let exclude = path::fields(own.get("exclude"), scope);
     let columns = relation::columns(own.get("columns"), scope);
     let response_actions = response_actions(&all, scope);
+    let poll = own.get("poll").and_then(|node| poll::poll(node, scope));
     let flag = |name: &str, default| own.entry(name).and_then(|(_, node)| node.as_boolean()).unwrap_or(default);
     let paging = paging?;
     let resource = Resource {
@@ -58,6 +59,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         paginator: paging.paginator,
         max_pages: paging.max_pages,
         on_repeat: paging.on_repeat,
+        on_repeated_key: on_repeated_key(&own),
+        poll,
         selector: selector?,
         allow_missing: flag("allow_missing", false),
         response_actions,
@@ -70,6 +73,13 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     };
     lint(key, &resource, &own, &uses, scope);
     Some(resource)
+}
+
+fn on_repeated_key(own: &Layers<'_>) -> OnRepeatedKey {
+    match own.get("on_repeated_key").and_then(Node::resolved).as_deref() {
+        Some("fail") => OnRepeatedKey::Fail,
+        _ => OnRepeatedKey::Warn,
+    }
 }
 
 fn response_actions(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<ResponseAction> {
@@ -113,6 +123,11 @@ fn lint(key: &Key, resource: &Resource, own: &Layers<'_>, uses: &[Use], scope: &
                 scope.found.warning(used.span.clone(), message);
             }
         }
+    }
+    if let Some((key, _)) = own.0.first().and_then(|own| own.entry("on_repeated_key"))
+        && resource.primary_key.is_empty()
+    {
+        scope.found.warning(key.span.clone(), "`on_repeated_key` has no effect without a `primary_key`");
     }
     if resource.allow_missing && resource.selector == Selector::Auto {
         let place = own.entry("allow_missing").map_or(key.span.clone(), |(key, _)| key.span.clone());

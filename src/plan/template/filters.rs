@@ -216,21 +216,14 @@ impl Moment {
     }
 
     fn strftime(&self, pattern: &str) -> Result<Value, Error> {
-        let items = chrono::format::StrftimeItems::new(pattern)
-            .parse()
-            .map_err(|_| invalid(format!("`{pattern}` is not a strftime pattern")))?;
+        let items = strftime_items(pattern).ok_or_else(|| invalid(not_a_pattern(pattern)))?;
         let time = self.utc().with_timezone(&self.offset);
         Ok(Value::from(time.format_with_items(items.iter()).to_string()))
     }
 
     /// The time a step later (`2h`, `+1mo`) or earlier (`-1d`), written as it came.
     fn add(&self, step: &str) -> Result<Value, Error> {
-        let trimmed = step.trim();
-        let (back, length) = match trimmed.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
-        };
-        let span = parse_span(length).ok_or_else(|| invalid(format!("`{step}` is not a length of time")))?;
+        let (back, span) = parse_step(step).ok_or_else(|| invalid(not_a_step(step)))?;
         let local = shift(self.local, span, back).ok_or_else(|| invalid("the time is out of range"))?;
         if !(0..=9999).contains(&local.year()) {
             return Err(invalid("the time is out of range"));
@@ -264,6 +257,37 @@ impl Moment {
             }
         }
     }
+}
+
+/// What is wrong with the text that a filter is given, if it is.
+pub(super) fn argument_mistake(filter: &str, text: &str) -> Option<String> {
+    match filter {
+        "strftime" => strftime_items(text).is_none().then(|| not_a_pattern(text)),
+        "add" => parse_step(text).is_none().then(|| not_a_step(text)),
+        _ => None,
+    }
+}
+
+fn strftime_items(pattern: &str) -> Option<Vec<chrono::format::Item<'_>>> {
+    chrono::format::StrftimeItems::new(pattern).parse().ok()
+}
+
+fn not_a_pattern(text: &str) -> String {
+    format!("`{text}` is not a strftime pattern")
+}
+
+fn not_a_step(text: &str) -> String {
+    format!("`{text}` is not a length of time such as `-1d` or `2h`")
+}
+
+/// A length of time, and whether it leads back.
+fn parse_step(text: &str) -> Option<(bool, Span)> {
+    let trimmed = text.trim();
+    let (back, length) = match trimmed.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
+    };
+    Some((back, parse_span(length)?))
 }
 
 fn utc_offset() -> FixedOffset {
