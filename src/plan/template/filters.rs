@@ -3,7 +3,7 @@
 use crate::plan::duration::{Span, parse_span};
 use base64::Engine as _;
 use chrono::{DateTime, Datelike, FixedOffset, Months, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
-use minijinja::value::ValueKind;
+use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use percent_encoding::utf8_percent_encode;
 use sha2::{Digest, Sha256};
@@ -48,6 +48,29 @@ const BUILTIN: [&str; 31] = [
 /// Filters of our own.
 const OWN: [&str; 9] =
     ["iso8601", "date", "epoch_s", "epoch_ms", "strftime", "add", "b64encode", "urlencode", "sha256"];
+
+/// Filters of minijinja that make a text or a number of one value. Of an absent value they would make an empty text or 0, which
+/// `default` could not tell from a value any more.
+const OF_ONE_VALUE: [&str; 18] = [
+    "lower",
+    "upper",
+    "title",
+    "capitalize",
+    "replace",
+    "trim",
+    "join",
+    "round",
+    "abs",
+    "int",
+    "float",
+    "first",
+    "last",
+    "min",
+    "max",
+    "string",
+    "format",
+    "tojson",
+];
 
 /// Tests that can follow `is`.
 pub(super) const TESTS: [&str; 19] = [
@@ -104,9 +127,21 @@ pub(super) fn environment() -> &'static Environment<'static> {
                 })
             })
         });
+        for name in OF_ONE_VALUE {
+            env.add_filter(name, move |args: Rest<Value>| match args.first() {
+                Some(value) if is_absent(value) => Ok(Value::UNDEFINED),
+                _ => original().empty_state().apply_filter(name, &args),
+            });
+        }
         env.add_test("none", |v: Value| v.is_none() || v.is_undefined());
         env
     })
+}
+
+/// The environment with minijinja's filters as they come.
+fn original() -> &'static Environment<'static> {
+    static ORIGINAL: OnceLock<Environment<'static>> = OnceLock::new();
+    ORIGINAL.get_or_init(Environment::new)
 }
 
 fn is_absent(value: &Value) -> bool {
