@@ -68,6 +68,7 @@ pub struct PageFacts<'a> {
 
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one per page")]
 pub enum Next {
     /// Another page.
     Page(PageRequest),
@@ -339,8 +340,7 @@ impl Paging {
                 token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
             }
             PagingKind::HeaderLink(keys) => {
-                let link =
-                    token::header_link(&keys.links_next_key, keys.next_url_header.as_deref(), facts.headers);
+                let link = token::header_link(&keys.links_next_key, keys.next_url_header.as_deref(), facts.headers);
                 token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
             }
         }

@@ -98,7 +98,10 @@ mod tests {
     #[test]
     fn an_answer_that_comes_too_late_tells_the_last_state() {
         let error = too_late(&poll(&["A"], &[]), Some("running"), 1);
-        assert_eq!((error.context("asked"), error.context("last")), (Some("1 time"), Some("`job.status` was `running`")));
+        assert_eq!(
+            (error.context("asked"), error.context("last")),
+            (Some("1 time"), Some("`job.status` was `running`"))
+        );
         assert_eq!(too_late(&poll(&["A"], &[]), None, 2).context("last"), Some("no answer had `job.status`"));
     }
 }

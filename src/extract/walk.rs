@@ -86,6 +86,7 @@ pub struct Walk {
 }
 
 /// What a walk waits for.
+#[expect(clippy::large_enum_variant, reason = "there is one per page")]
 enum State {
     /// [`Walk::next_page`], to send this.
     Ready(PageRequest),
@@ -283,7 +284,8 @@ impl Walk {
             }
         };
         let brings_new = joined.records.as_ref().is_none_or(|new| super::select::has_records(new));
-        let is_compared = super::select::has_records(&records) && !looks_back && (brings_new || self.paging.counts_on());
+        let is_compared =
+            super::select::has_records(&records) && !looks_back && (brings_new || self.paging.counts_on());
         if is_compared && let PageSeen::SameAs(same) = self.seen_pages.note(number, &records) {
             let reason = self.paging.repeated_page(number, same);
             self.state = State::Ended(reason.map_err(|error| self.place(source.explain(error)))?);

@@ -167,16 +167,8 @@ pub(super) const PAGINATOR: Tagged = Tagged {
     variants: &[
         Variant { name: "auto", doc: "Found from the first answer", table: Table { keys: &[], later: &[] } },
         Variant { name: "single_page", doc: "One page", table: Table { keys: &[], later: &[] } },
-        Variant {
-            name: "offset",
-            doc: "`?offset=…&limit=…`",
-            table: Table { keys: OFFSET, later: &[] },
-        },
-        Variant {
-            name: "page_number",
-            doc: "`?page=…`",
-            table: Table { keys: PAGE_NUMBER, later: &[] },
-        },
+        Variant { name: "offset", doc: "`?offset=…&limit=…`", table: Table { keys: OFFSET, later: &[] } },
+        Variant { name: "page_number", doc: "`?page=…`", table: Table { keys: PAGE_NUMBER, later: &[] } },
         Variant {
             name: "cursor",
             doc: "A token of the body goes into the next request",

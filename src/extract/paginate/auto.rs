@@ -176,11 +176,7 @@ fn signs(places: &Places<'_>, facts: &PageFacts<'_>) -> Result<Signs> {
         if matches!(&fact, Fact::Boolean(true))
             || matches!(&fact, Fact::Text(t) | Fact::Number(t) if t == "true" || t == "1")
         {
-            return Ok(more(
-                &path,
-                "says that there is more",
-                goes_on(places, facts, &path)?,
-            ));
+            return Ok(more(&path, "says that there is more", goes_on(places, facts, &path)?));
         }
         told = true;
     }

@@ -26,7 +26,13 @@ pub(super) struct KeysetPaging {
 
 impl KeysetPaging {
     pub(super) fn new(keys: Keyset) -> Self {
-        KeysetPaging { keys, seen: SeenTokens::default(), boundary: HashSet::new(), last_value: None, page_records_max: 0 }
+        KeysetPaging {
+            keys,
+            seen: SeenTokens::default(),
+            boundary: HashSet::new(),
+            last_value: None,
+            page_records_max: 0,
+        }
     }
 
     /// Parameter that moves from page to page.
@@ -127,8 +133,11 @@ impl KeysetPaging {
     }
 
     fn no_value(&self, found: &str) -> Error {
-        Error::new(Kind::Paging, format!("the last record's `{}` is {found}: nothing says where to go on", self.keys.field))
-            .hint("`keyset` needs a field that every record has, in whose order the server sends them")
+        Error::new(
+            Kind::Paging,
+            format!("the last record's `{}` is {found}: nothing says where to go on", self.keys.field),
+        )
+        .hint("`keyset` needs a field that every record has, in whose order the server sends them")
     }
 }
 

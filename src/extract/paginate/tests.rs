@@ -203,7 +203,8 @@ fn three_empty_pages_in_a_row_are_an_error_while_there_is_more() {
 
 #[test]
 fn a_hard_bound_wins_over_has_more() {
-    let resource = offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(FactPlace::Body(path("more"))), Some(30)));
+    let resource =
+        offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(FactPlace::Body(path("more"))), Some(30)));
     let walked =
         walk(&resource, |page| (json!({ "data": rows(1000, page.offset.unwrap(), 10), "more": true }), Vec::new()));
     let walked = walked.unwrap();
@@ -218,7 +219,8 @@ fn a_hard_bound_wins_over_has_more() {
 
 #[test]
 fn advancing_by_the_limit_serves_servers_that_filter_after_paging() {
-    let resource = offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(FactPlace::Body(path("more")))));
+    let resource =
+        offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(FactPlace::Body(path("more")))));
     let walked = walk(&resource, |page| {
         let from = page.offset.unwrap();
         let data: Vec<_> = rows(40, from, 10).into_iter().filter(|row| row % 3 == 0).collect();
@@ -508,10 +510,7 @@ fn auto_never_takes_a_first_page_for_all_when_there_is_more() {
         (json!({ "content": [{ "id": 1 }], "last": false }), "`last` says that this is not the last page"),
         (json!({ "data": [1], "next": "eyJpZCI6MX0" }), "`next` holds a cursor"),
         (json!({ "data": [1], "cursor": { "next": "abc" } }), "`cursor.next` holds a cursor"),
-        (
-            json!({ "object": "list", "data": [{ "id": 1 }], "has_more": true }),
-            "`has_more` says that there is more",
-        ),
+        (json!({ "object": "list", "data": [{ "id": 1 }], "has_more": true }), "`has_more` says that there is more"),
         (json!({ "data": [1], "next": null, "total": 500 }), "`total` announces 500 records"),
     ] {
         let error = walk(&resource(Paginator::Auto), |_| (body.clone(), Vec::new())).unwrap_err();

@@ -97,10 +97,9 @@ pub(super) fn typed(fact: &Fact) -> Value {
         Fact::Number(text) => text,
         Fact::Null | Fact::Boolean(_) | Fact::Nested(_) => return Value::Null,
     };
-    match serde_json::from_str::<Value>(text) {
-        Ok(number) if number.to_string() == *text => number,
-        _ => Value::from(text.as_str()),
-    }
+    let number = serde_json::from_str::<Value>(text).unwrap_or_default();
+    let given_back = number.to_string();
+    if given_back == *text { number } else { Value::from(text.as_str()) }
 }
 
 /// The `next` URL of a body as it is written, and what is odd about its absence.

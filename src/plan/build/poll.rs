@@ -20,7 +20,10 @@ pub(super) fn poll(node: &Node, scope: &mut Scope<'_>) -> Option<Poll> {
     let ready = match (table.entry("equals"), table.entry("in")) {
         (Some((_, node)), None) | (None, Some((_, node))) => states(node, scope),
         (Some(_), Some((key, _))) => {
-            scope.found.error(key.span.clone(), "`equals` says already when the answer is ready").help("keep one of them");
+            scope
+                .found
+                .error(key.span.clone(), "`equals` says already when the answer is ready")
+                .help("keep one of them");
             Vec::new()
         }
         (None, None) => {

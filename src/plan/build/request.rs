@@ -66,7 +66,10 @@ fn refuse_absent_cursor(since: usize, place: &str, scope: &mut Scope<'_>) {
     let Scope { found, uses, .. } = scope;
     for used in uses[since..].iter().filter(|used| used.is("page", "cursor") && !used.guarded) {
         found
-            .error(used.span.clone(), format!("`page.cursor` has no value on the first request, and `{place}` needs one"))
+            .error(
+                used.span.clone(),
+                format!("`page.cursor` has no value on the first request, and `{place}` needs one"),
+            )
             .help("say what to send then: `{{ page.cursor | default('') }}`");
     }
 }

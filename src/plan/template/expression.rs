@@ -79,7 +79,8 @@ pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
         }
     }
     for reference in &mut references {
-        let has_default = |range: &Range<usize>| range.start <= reference.range.start && reference.range.end <= range.end;
+        let has_default =
+            |range: &Range<usize>| range.start <= reference.range.start && reference.range.end <= range.end;
         reference.guarded = guards_all || defaulted.iter().any(has_default);
     }
     let single_name = match references.as_slice() {

@@ -72,7 +72,6 @@ fn a_null_or_absent_value_gives_none_and_never_a_text() {
         "{{ parent.gone ~ (page.cursor | default('x')) }}",
         "{{ parent.gone | default(page.cursor) }}",
         "{{ parent.default }}",
-
         "{{ cursor.end | add('1d') }}",
     ] {
         assert_eq!(render(source), None, "{source}");

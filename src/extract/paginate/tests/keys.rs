@@ -12,7 +12,10 @@ fn keyset_with(change: impl FnOnce(&mut Keyset)) -> Resource {
 
 /// Records with these ids, the first `size` of those that a condition lets through.
 fn after(ids: &[u64], size: usize, is_asked: impl Fn(u64) -> bool) -> Answer {
-    (json!(ids.iter().filter(|id| is_asked(**id)).take(size).map(|id| json!({ "id": id })).collect::<Vec<_>>()), Vec::new())
+    (
+        json!(ids.iter().filter(|id| is_asked(**id)).take(size).map(|id| json!({ "id": id })).collect::<Vec<_>>()),
+        Vec::new(),
+    )
 }
 
 fn key_of(page: &PageRequest) -> Option<u64> {
@@ -38,13 +41,18 @@ fn a_keyset_value_keeps_its_digits_its_type_and_its_place() {
         let mut cursors = Vec::new();
         let walked = walk(&resource, |page| {
             cursors.push(page.cursor.clone());
-            let data = if page.cursor.is_none() { json!([{ "meta": { "key": 0 } }, { "meta": { "key": value } }]) } else { json!([]) };
+            let data = if page.cursor.is_none() {
+                json!([{ "meta": { "key": 0 } }, { "meta": { "key": value } }])
+            } else {
+                json!([])
+            };
             (json!({ "data": data }), Vec::new())
         });
         assert_eq!(walked.unwrap().requests, ["", param]);
         assert_eq!(cursors, [None, Some(cursor)]);
     }
-    let raw = |text: &'static str| super::super::token::typed(&super::super::super::envelope::Fact::Number(text.into()));
+    let raw =
+        |text: &'static str| super::super::token::typed(&super::super::super::envelope::Fact::Number(text.into()));
     assert_eq!(raw("12345678901234567890123"), json!("12345678901234567890123"));
     assert_eq!(raw("1.10"), json!("1.10"));
     assert_eq!(raw("1.5"), json!(1.5));
@@ -52,9 +60,12 @@ fn a_keyset_value_keeps_its_digits_its_type_and_its_place() {
 
 #[test]
 fn a_last_record_without_the_field_is_an_error() {
-    for (record, found) in
-        [(json!({ "id": null }), "null"), (json!({ "x": 1 }), "null"), (json!({ "id": [1] }), "a list"), (json!({ "id": "" }), "an empty text")]
-    {
+    for (record, found) in [
+        (json!({ "id": null }), "null"),
+        (json!({ "x": 1 }), "null"),
+        (json!({ "id": [1] }), "a list"),
+        (json!({ "id": "" }), "an empty text"),
+    ] {
         let result = walk(&keyset_with(|_| {}), |_| (json!([{ "id": 1 }, record]), Vec::new()));
         assert_eq!(message(result), format!("the last record's `id` is {found}: nothing says where to go on"));
     }
@@ -135,7 +146,12 @@ fn an_inclusive_record_that_changed_meanwhile_is_not_left_out() {
     let walked = walk(&resource, |page| {
         count += 1;
         let ids: Vec<u64> = (1..=4).filter(|id| key_of(page).is_none_or(|key| *id >= key)).take(2).collect();
-        (json!(ids.iter().map(|id| json!({ "id": id, "read": if *id == 2 { count } else { 0 } })).collect::<Vec<_>>()), Vec::new())
+        (
+            json!(
+                ids.iter().map(|id| json!({ "id": id, "read": if *id == 2 { count } else { 0 } })).collect::<Vec<_>>()
+            ),
+            Vec::new(),
+        )
     });
     assert_eq!(walked.unwrap().rows, [1, 2, 2, 3, 4]);
 }
@@ -160,9 +176,8 @@ fn a_cursor_of_a_header_is_followed_until_it_says_nothing() {
     assert_eq!(walk(&header(Some("x-more")), serve).unwrap().end, EndReason::NoMore);
     let absent = message(walk(&header(Some("x-other")), serve));
     assert_eq!(absent, "the first answer has no has_more, which the paginator declares");
-    let repeats = walk(&header(None), |page| {
-        (json!([page.cursor.is_some()]), vec![("x-next-cursor", "same".to_owned())])
-    });
+    let repeats =
+        walk(&header(None), |page| (json!([page.cursor.is_some()]), vec![("x-next-cursor", "same".to_owned())]));
     assert_eq!(message(repeats), "page 2 gives a cursor that was followed before");
 }
 
@@ -193,7 +208,11 @@ fn a_next_link_may_be_an_object_or_stand_in_a_list() {
             Some(_) => (json!({ "data": [2], "links": [{ "rel": "prev", "href": "/v1/a" }] }), Vec::new()),
         });
         let walked = walked.unwrap();
-        assert_eq!((walked.requests[1].as_str(), walked.end), ("https://api.test/v1/b", EndReason::NoNextLink), "{next}");
+        assert_eq!(
+            (walked.requests[1].as_str(), walked.end),
+            ("https://api.test/v1/b", EndReason::NoNextLink),
+            "{next}"
+        );
     }
 }
 
@@ -227,5 +246,9 @@ fn auto_never_takes_a_page_for_all_when_a_header_tells_of_another() {
 fn auto_suggests_a_keyset_where_lists_are_made_like_stripes() {
     let body = json!({ "object": "list", "data": [{ "id": 1 }], "has_more": true });
     let error = walk(&resource(Paginator::Auto), |_| (body.clone(), Vec::new())).unwrap_err();
-    assert!(error.report().contains("type = \"keyset\", field = \"id\", param = \"starting_after\""), "{}", error.report());
+    assert!(
+        error.report().contains("type = \"keyset\", field = \"id\", param = \"starting_after\""),
+        "{}",
+        error.report()
+    );
 }

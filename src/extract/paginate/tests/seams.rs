@@ -109,7 +109,10 @@ fn records_that_differ_in_every_answer_are_an_error_and_not_an_endless_search() 
     let result = walk(&overlapping(10, |_| {}), |request| {
         count += 1;
         let from = request.offset.unwrap();
-        (json!(rows(100, from, 10).iter().map(|id| json!({ "id": id, "read_at": count })).collect::<Vec<_>>()), Vec::new())
+        (
+            json!(rows(100, from, 10).iter().map(|id| json!({ "id": id, "read_at": count })).collect::<Vec<_>>()),
+            Vec::new(),
+        )
     });
     assert_eq!(message(result), "no record of the pages before comes again unchanged");
 }
@@ -117,7 +120,8 @@ fn records_that_differ_in_every_answer_are_an_error_and_not_an_endless_search() 
 #[test]
 fn a_server_that_ignores_the_offset_or_has_pages_of_one_record_is_found() {
     let ten = list(10);
-    let ignored = walk(&overlapping(10, |_| {}), |_| (json!(ten.iter().map(|r| row(*r)).collect::<Vec<_>>()), Vec::new()));
+    let ignored =
+        walk(&overlapping(10, |_| {}), |_| (json!(ten.iter().map(|r| row(*r)).collect::<Vec<_>>()), Vec::new()));
     assert_eq!(message(ignored), "the server ignores `offset`: page 2 is the same as page 1");
     let result = walk(&overlapping(10, |_| {}), |request| page(&ten, request, 1));
     assert_eq!(message(result), "the server's pages have one record, and can't overlap");
