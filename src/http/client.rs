@@ -168,7 +168,7 @@ impl Http {
     /// # Errors
     /// [`Kind::Interrupted`]: the run was asked to end.
     pub async fn rest(&self, wait: Duration) -> Result<()> {
-        retry::pause(&self.0.stop, wait).await
+        retry::pause(&self.0.stop, self.0.pace.of(wait)).await
     }
 
     /// One try: the request, and those that its redirects lead to. An error is final.

@@ -239,7 +239,8 @@ fn walk_numbers(paginator: Paginator, numbers: Numbers) -> (Vec<String>, String,
     let mut client = client();
     client.retry = Retry { max_attempts: 2, statuses: vec![500], ..client.retry };
     client.concurrency = 4;
-    let http = Http::new(&client, numbers.clone(), Limiter::open(None, &[]).unwrap(), Stop::default(), Pace::RealTime, None);
+    let http =
+        Http::new(&client, numbers.clone(), Limiter::open(None, &[]).unwrap(), Stop::default(), Pace::RealTime, None);
     let mut resource = resource(paginator);
     resource.selector = crate::plan::model::Selector::Path(vec![crate::plan::model::Step::Key("data".into())]);
     let spec = WalkSpec {
