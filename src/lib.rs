@@ -23,3 +23,4 @@ pub mod run;
 pub mod schema;
 pub mod secret;
 pub mod state;
+pub mod words;

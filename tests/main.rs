@@ -23,3 +23,4 @@ mod schema;
 mod secrets;
 mod selectors;
 mod tapes;
+mod templates;

@@ -15,6 +15,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
+/// The rule by which a record is left out whose key comes again later on the page.
+pub const REPEATED_KEY: &str = "repeated_key";
+
 /// How records are read.
 #[derive(Debug, Clone)]
 pub struct DecodeSpec {
@@ -78,7 +81,7 @@ impl Decoder {
         let keep = if self.spec.hashes_content() { None } else { last_of_each(&root_ids) };
         if let Some(keep) = &keep {
             let dropped = keep.iter().filter(|k| !**k).count() as u64;
-            *out.discarded.entry("repeated_key").or_default() += dropped;
+            *out.discarded.entry(REPEATED_KEY).or_default() += dropped;
         }
         let mut ids: Vec<Vec<u128>> = Vec::with_capacity(self.shape.tables.len());
         for table in 0..self.shape.tables.len() {

@@ -343,8 +343,6 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
         "max_table_nesting",
         "nested",
         "schema_contract",
-        "poll",
-        "on_repeated_key",
     ];
     for name in resources {
         assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
@@ -354,8 +352,6 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
         assert_eq!(mistakes(&source), [format!("7:1 `{name}` is not yet supported")]);
     }
     let values = [
-        ("paginator = 'keyset'", "the paginator `keyset` is not yet supported"),
-        ("paginator = { type = 'offset', prefetch = 2 }", "`prefetch` is not yet supported"),
         ("primary_key = 'id'\nmerge_strategy = 'scd2'", "`merge_strategy = \"scd2\"` is not yet supported"),
         ("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported"),
         ("params = { a = '{{ cursor.end }}' }", "`cursor.end` is not yet supported"),
@@ -508,9 +504,11 @@ fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() 
         limit_param: Some("limit".into()),
         initial_offset: 0,
         total: None,
-        has_more_path: None,
+        has_more: None,
         maximum_offset: None,
         advance_by_limit: false,
+        overlap: false,
+        prefetch: 1,
     };
     assert_eq!(paginator("a"), &Paginator::Offset(defaults.clone()));
     assert!(
@@ -521,11 +519,21 @@ fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() 
         (Some(5), OnRepeat::Stop)
     );
     assert!(
-        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor_path.to_string() == "meta.next")
+        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor == FactPlace::Body(FieldPath(vec!["meta".into(), "next".into()])))
     );
     assert_eq!(plan.resource("c").unwrap().max_pages, Some(3));
-    assert_eq!(paginator("d"), &Paginator::JsonLink { next_url_path: FieldPath(vec!["next".into()]) });
-    assert_eq!(paginator("e"), &Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: None });
+    assert_eq!(
+        paginator("d"),
+        &Paginator::JsonLink(JsonLink {
+            next_url_path: FieldPath(vec!["next".into()]),
+            links_next_key: "next".into(),
+            keep_params: true
+        })
+    );
+    assert_eq!(
+        paginator("e"),
+        &Paginator::HeaderLink(HeaderLink { links_next_key: "next".into(), next_url_header: None, keep_params: true })
+    );
     let total = Some(TotalSpec { place: FactPlace::Header("x-total".into()), pages: false });
     assert_eq!(paginator("f"), &Paginator::Offset(Offset { offset_param: None, limit_param: None, total, ..defaults }));
 }
@@ -768,4 +776,156 @@ proptest::proptest! {
         let _ = load(&resource(&format!("incremental = {{ cursor_path = {quoted}, format = {quoted}, lag = {quoted} }}")));
         let _ = load(&client(&format!("rate_limit = {quoted}\nallowed_hosts = [{quoted}]\nproxy = {quoted}")));
     }
+}
+
+#[test]
+fn every_paginator_has_its_keys() {
+    let plan = plan(&format!(
+        "{CLIENT}[resources.a]\npaginator={{type='header_cursor',cursor_key='X-Next',cursor_param='after',has_more_header='X-More',stop_on='empty_page'}}\n\
+         [resources.b]\npaginator={{type='keyset',field='meta.id',param='after',inclusive=true,has_more_path='more'}}\n\
+         [resources.c]\npaginator={{type='json_link',next_url_path='links',links_next_key='following',keep_params=false}}\n\
+         [resources.d]\npaginator={{type='offset',overlap=1}}\n[resources.e]\npaginator={{type='page_number',prefetch=8}}\n\
+         [resources.f]\npaginator={{type='keyset',field='id'}}\njson={{after='{{{{ page.cursor }}}}'}}\n"
+    ));
+    let paginator = |name: &str| &plan.resource(name).unwrap().paginator;
+    let field = |names: &[&str]| FieldPath(names.iter().map(|n| (*n).to_owned()).collect());
+    assert_eq!(
+        paginator("a"),
+        &Paginator::Cursor(CursorPaging {
+            cursor: FactPlace::Header("x-next".into()),
+            cursor_param: Some("after".into()),
+            total: None,
+            has_more: Some(FactPlace::Header("x-more".into())),
+            stop_on_empty_page: true,
+        })
+    );
+    assert_eq!(
+        paginator("b"),
+        &Paginator::Keyset(Keyset {
+            field: field(&["meta", "id"]),
+            param: Some("after".into()),
+            has_more: Some(FactPlace::Body(field(&["more"]))),
+            inclusive: true,
+            stop_on_empty_page: false,
+        })
+    );
+    assert!(
+        matches!(paginator("c"), Paginator::JsonLink(link) if link.links_next_key == "following" && !link.keep_params)
+    );
+    assert!(matches!(paginator("d"), Paginator::Offset(offset) if offset.overlap));
+    assert_eq!(paginator("e").prefetch(), 8);
+    assert!(matches!(paginator("f"), Paginator::Keyset(keyset) if keyset.param.is_none()));
+}
+
+#[test]
+fn what_paginators_can_not_do_is_refused() {
+    for (keys, mistake) in [
+        (
+            "paginator = { type = 'keyset', field = 'id' }",
+            "nothing sends the field's value | add `param`, or use `{{ page.cursor }}` in the request",
+        ),
+        (
+            "paginator = { type = 'header_cursor', cursor_key = 'X' }",
+            "nothing sends the cursor | add `cursor_param`, or use `{{ page.cursor }}` in the request",
+        ),
+        (
+            "paginator = { type = 'page_number', overlap = 1 }",
+            "unknown key `overlap` | it is a key of `offset`, not of `page_number`",
+        ),
+        (
+            "paginator = { type = 'cursor', cursor_path = 'n', cursor_param = 'c', prefetch = 2 }",
+            "unknown key `prefetch` | it is a key of `offset`, not of `cursor`",
+        ),
+        ("paginator = { type = 'offset', overlap = 2 }", "`overlap` must be a whole number from 0 to 1"),
+        (
+            "paginator = { type = 'offset', overlap = 1, advance = 'limit' }",
+            "`overlap` and `advance = \"limit\"` exclude each other | with `advance = \"limit\"` pages have gaps, so that no record need come twice",
+        ),
+        (
+            "paginator = { type = 'offset', overlap = 1, prefetch = 2 }",
+            "`overlap` and `prefetch` exclude each other | with `overlap` a page is asked for once the page before it is known",
+        ),
+        (
+            "paginator = { type = 'offset', overlap = 1, limit = 1 }",
+            "pages of one record can't overlap | raise `limit`",
+        ),
+        (
+            "paginator = { type = 'offset', has_more_path = 'a', has_more_header = 'b' }",
+            "`has_more_path` tells whether there is more already | keep one of them",
+        ),
+    ] {
+        let found = mistakes(&resource(keys));
+        assert!(found.len() == 1 && found[0].starts_with("4:") && found[0].ends_with(mistake), "{keys}: {found:?}");
+    }
+}
+
+#[test]
+fn params_may_give_what_the_paginator_begins_with() {
+    let plan = plan(&format!(
+        "{CLIENT}[resources.a]\npaginator='offset'\nparams={{offset=5,limit='50'}}\n\
+         [resources.b]\npaginator={{type='page_number',page_size_param='size'}}\nparams={{page=3,size=20}}\n"
+    ));
+    assert!(
+        matches!(&plan.resource("a").unwrap().paginator, Paginator::Offset(o) if (o.initial_offset, o.limit) == (5, 50))
+    );
+    assert!(
+        matches!(&plan.resource("b").unwrap().paginator, Paginator::PageNumber(p) if (p.base_page, p.page_size) == (3, Some(20)))
+    );
+    let two = "paginator = { type = 'offset', limit = 10 }\nparams = { limit = 20 }";
+    assert_eq!(
+        mistakes(&resource(two)),
+        ["5:20 `params` send `limit = 20`, the paginator `limit = 10` | keep one of them"]
+    );
+    let odd = "paginator = 'offset'\nparams = { offset = '{{ vars.x }}' }\n[vars]\nx = 1";
+    assert_eq!(
+        mistakes(&resource(odd)),
+        [
+            "5:21 the paginator counts with `offset`, which must be a whole number here | leave it out of `params`, and write `initial_offset` in the paginator"
+        ]
+    );
+}
+
+#[test]
+fn a_poll_says_when_the_answer_is_ready() {
+    let poll = |keys: &str| format!("poll = {{ path = 'state'{keys} }}");
+    let built = plan(&resource(&poll(", in = ['DONE', 1, true], fail_on = 'X', interval = '1s', timeout = '1m'")));
+    let expected = Poll {
+        path: FieldPath(vec!["state".into()]),
+        ready: vec!["DONE".into(), "1".into(), "true".into()],
+        fail_on: vec!["X".into()],
+        interval: std::time::Duration::from_secs(1),
+        timeout: std::time::Duration::from_secs(60),
+    };
+    assert_eq!(built.resource("x").unwrap().poll, Some(expected));
+    for (keys, mistake) in [
+        ("", "`poll` does not say when the answer is ready"),
+        (", equals = 'a', in = ['b']", "`equals` says already when the answer is ready"),
+        (", in = []", "`in` has no state, so that the answer would never be ready"),
+        (", equals = 'a', fail_on = ['b', 'a']", "`a` can't mean both ready and failed"),
+        (", equals = '{{ vars.x }}'", "`{{ … }}` can't be used in `poll`"),
+        (", equals = 'a', interval = 'soon'", "`interval` is not a duration"),
+    ] {
+        let found = mistakes(&resource(&poll(keys)));
+        assert!(found.len() == 1 && found[0].contains(mistake), "{keys}: {found:?}");
+    }
+}
+
+#[test]
+fn headers_and_first_cursors_that_can_not_be_sent_are_found_in_the_file() {
+    let header = mistakes(&resource("headers = { X-Team = \"a\\nb\" }"));
+    assert!(
+        header.len() == 1 && header[0].contains("the value of the header `X-Team` holds control characters"),
+        "{header:?}"
+    );
+    let paginator = "paginator = { type = 'cursor', cursor_path = 'next' }\n";
+    for (key, place) in [("body = 'after={{ page.cursor }}'", "body"), ("path = 'x/{{ page.cursor }}'", "path")] {
+        let found = mistakes(&resource(&format!("{paginator}{key}")));
+        let message = format!("`page.cursor` has no value on the first request, and `{place}` needs one");
+        assert!(found.len() == 1 && found[0].contains(&message), "{found:?}");
+    }
+    assert_eq!(mistakes(&resource(&format!("{paginator}body = \"{{{{ page.cursor | default('') }}}}\""))), [""; 0]);
+    assert_eq!(
+        warnings(&resource("on_repeated_key = 'fail'")),
+        ["4:1 `on_repeated_key` has no effect without a `primary_key`"]
+    );
 }

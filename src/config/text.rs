@@ -1,7 +1,7 @@
 //! A text of a file, with what `${…}` brought in kept apart from what was written.
 
 use crate::plan::model;
-use crate::plan::template::{Template, TemplateError};
+use crate::plan::template::{Reference, Template, TemplateError};
 use crate::secret::Secret;
 use std::ops::Range;
 
@@ -123,7 +123,7 @@ impl Text {
     ///
     /// # Errors
     /// The first mistake, with its place in the file.
-    pub fn template(&self, mut used: impl FnMut(&[String], Range<usize>)) -> Result<Template, TemplateError> {
+    pub fn template(&self, mut used: impl FnMut(&Reference, Range<usize>)) -> Result<Template, TemplateError> {
         let mut parts = Vec::with_capacity(self.pieces.len());
         for piece in &self.pieces {
             match piece {
@@ -131,7 +131,7 @@ impl Text {
                     let part = Template::parse(text)
                         .map_err(|e| TemplateError { range: self.in_file(*start, e.range.clone()), ..e })?;
                     for reference in part.references() {
-                        used(&reference.path, self.in_file(*start, reference.range.clone()));
+                        used(reference, self.in_file(*start, reference.range.clone()));
                     }
                     parts.push(part);
                 }
@@ -145,7 +145,7 @@ impl Text {
     ///
     /// # Errors
     /// As [`Text::template`].
-    pub fn credential(&self, used: impl FnMut(&[String], Range<usize>)) -> Result<model::Text, TemplateError> {
+    pub fn credential(&self, used: impl FnMut(&Reference, Range<usize>)) -> Result<model::Text, TemplateError> {
         for piece in &self.pieces {
             if let Piece::Value { text, secret: true } = piece {
                 Secret::new(text.as_str());

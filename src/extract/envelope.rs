@@ -125,7 +125,8 @@ impl Envelope {
 }
 
 impl Node {
-    fn new(text: Bytes) -> Node {
+    /// A value of its JSON text.
+    pub fn new(text: Bytes) -> Node {
         Node { text, members: OnceLock::new() }
     }
 
@@ -168,7 +169,7 @@ impl Node {
 
     /// The value at a path. A name may hold dots of its own (`@odata.nextLink`): the longest run of steps that is a key
     /// wins only where the shorter ones are no keys.
-    fn at(&self, path: &[String]) -> Result<Option<&Node>> {
+    pub fn at(&self, path: &[String]) -> Result<Option<&Node>> {
         if path.is_empty() {
             return Ok(Some(self));
         }
@@ -182,7 +183,8 @@ impl Node {
         Ok(None)
     }
 
-    fn fact(&self) -> Fact {
+    /// The value, as paging decisions need it.
+    pub fn fact(&self) -> Fact {
         let text = || String::from_utf8_lossy(&self.text).into_owned();
         match self.shape() {
             Shape::Null => Fact::Null,

@@ -60,6 +60,8 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         max_pages: None,
         on_repeat: OnRepeat::Error,
         format: BodyFormat::default(),
+        on_repeated_key: OnRepeatedKey::Warn,
+        poll: None,
         selector: Selector::Auto,
         allow_missing: false,
         response_actions: Vec::new(),
@@ -91,9 +93,11 @@ pub(super) fn offset(limit: u64) -> Offset {
         limit_param: Some("limit".into()),
         initial_offset: 0,
         total: None,
-        has_more_path: None,
+        has_more: None,
         maximum_offset: None,
         advance_by_limit: false,
+        overlap: false,
+        prefetch: 1,
     }
 }
 
@@ -104,16 +108,18 @@ pub(super) fn page_number() -> PageNumber {
         page_size: None,
         page_size_param: None,
         total: None,
-        has_more_path: None,
+        has_more: None,
         maximum_page: None,
+        prefetch: 1,
     }
 }
 
 pub(super) fn cursor(cursor_path: &str) -> CursorPaging {
     CursorPaging {
-        cursor_path: super::envelope::tests::path(cursor_path),
+        cursor: FactPlace::Body(super::envelope::tests::path(cursor_path)),
         cursor_param: Some("cursor".into()),
-        has_more_path: None,
+        total: None,
+        has_more: None,
         stop_on_empty_page: false,
     }
 }
@@ -121,4 +127,32 @@ pub(super) fn cursor(cursor_path: &str) -> CursorPaging {
 /// A total of records in the body.
 pub(super) fn total(path: &str) -> TotalSpec {
     TotalSpec { place: FactPlace::Body(super::envelope::tests::path(path)), pages: false }
+}
+
+pub(super) fn keyset(field: &str) -> Keyset {
+    Keyset {
+        field: super::envelope::tests::path(field),
+        param: Some("after".into()),
+        has_more: None,
+        inclusive: false,
+        stop_on_empty_page: false,
+    }
+}
+
+/// The link at a path of the body.
+pub(super) fn json_link(path: &str) -> Paginator {
+    Paginator::JsonLink(JsonLink {
+        next_url_path: super::envelope::tests::path(path),
+        links_next_key: "next".into(),
+        keep_params: true,
+    })
+}
+
+/// The `next` link of the headers, or a bare URL in one of them.
+pub(super) fn header_link(header: Option<&str>) -> Paginator {
+    Paginator::HeaderLink(HeaderLink {
+        links_next_key: "next".into(),
+        next_url_header: header.map(str::to_owned),
+        keep_params: true,
+    })
 }

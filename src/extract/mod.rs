@@ -3,13 +3,18 @@
 //!
 //! [`walk::Walk`] puts the parts together; each of them is a pure decision over what one answer says.
 
+mod ahead;
 pub mod cursor;
 pub mod envelope;
+mod fetch;
 pub mod format;
 pub mod link;
 pub mod paginate;
+mod poll;
 pub mod raw;
+mod recent;
 mod record_columns;
+mod repeats;
 pub mod request;
 pub mod select;
 pub mod walk;

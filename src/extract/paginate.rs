@@ -4,20 +4,29 @@
 
 mod announced;
 mod auto;
+mod keyset;
 mod names;
 mod numbered;
+mod outcome;
+mod seam;
 mod seen;
 mod token;
 
+pub use outcome::{EndReason, Warning};
+pub use seam::{Join, Joined};
 pub use seen::{PageSeen, SeenPages};
 
 use super::envelope::Envelope;
 use crate::error::{Error, Kind, Result};
 use crate::http::HeaderMap;
-use crate::plan::model::{CursorPaging, FieldPath, OnRepeat, Paginator, Resource, Step};
+use crate::plan::model::{CursorPaging, HeaderLink, JsonLink, OnRepeat, Paginator, Resource, Step};
+use bytes::Bytes;
 use seen::SeenTokens;
-use std::fmt;
+use serde_json::Value;
 use url::Url;
+
+/// Empty pages in a row, while the server says that there is more, that are an error.
+const EMPTY_PAGES_MAX: u32 = 3;
 
 /// What a paginator wants of the next request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,15 +41,19 @@ pub struct PageRequest {
     pub page_number: Option<u64>,
     /// `page.limit`.
     pub limit: Option<u64>,
-    /// `page.cursor`.
-    pub cursor: Option<String>,
+    /// `page.cursor`, of the type that the answer gave it.
+    pub cursor: Option<Value>,
 }
 
 /// What an answer says that paging depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct PageFacts<'a> {
-    /// Records received, counted by the decoder before any of them is left out.
+    /// Records received, counted before any of them is left out.
     pub record_count: u64,
+    /// Slices of the body that hold them: lists of records, or single ones.
+    pub records: &'a [Bytes],
+    /// Which of them came before.
+    pub joined: &'a Joined,
     /// Whether the records came from a list.
     pub is_list: bool,
     /// The body.
@@ -55,61 +68,12 @@ pub struct PageFacts<'a> {
 
 /// What comes next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one per page")]
 pub enum Next {
     /// Another page.
     Page(PageRequest),
     /// Nothing.
     End(EndReason),
-}
-
-/// Why a walk ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndReason {
-    /// The resource has one page.
-    SinglePage,
-    /// A page without records.
-    EmptyPage,
-    /// All records or pages that the server announced were received; the number.
-    TotalReached(u64),
-    /// The server says that there is no more.
-    NoMore,
-    /// The answer has no link to a next page.
-    NoNextLink,
-    /// The answer has no cursor for a next page.
-    NoCursor,
-    /// `maximum_offset`.
-    MaximumOffset(u64),
-    /// `maximum_page`.
-    MaximumPage(u64),
-    /// A page came again, and `on_repeat` is `stop`.
-    RepeatedPage,
-    /// A cursor or a link came again, and `on_repeat` is `stop`.
-    RepeatedCursor,
-    /// A `response_actions` entry ignored the answer of this status.
-    Ignored(u16),
-    /// A `response_actions` entry took the answer of this status for the end.
-    Ended(u16),
-}
-
-/// Something that a person should look at although nothing failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// The received records are not as many as announced.
-    TotalDiffers {
-        /// Announced by the last answer that told.
-        announced: u64,
-        /// Announced by the first answer.
-        announced_first: u64,
-        /// Received.
-        received: u64,
-    },
-    /// One page of a round number of rows, and nothing that says whether there is more.
-    RoundFirstPage {
-        /// Rows of the page.
-        record_count: u64,
-    },
-    /// `allow_missing` is on, and no answer had the selected key.
-    NeverMatched,
 }
 
 /// The state of one walk.
@@ -130,15 +94,20 @@ enum PagingKind {
     Offset(numbered::OffsetPaging),
     PageNumber(numbered::NumberPaging),
     Cursor(CursorPaging),
-    JsonLink(FieldPath),
-    HeaderLink { relation: String, header: Option<String> },
+    Keyset(keyset::KeysetPaging),
+    JsonLink(JsonLink),
+    HeaderLink(HeaderLink),
 }
 
 /// What was received so far, the page in hand included.
 #[derive(Debug, Default)]
 struct Progress {
     page_count: u64,
+    /// Those that came before are not counted again.
     record_count: u64,
+    /// Records of the last page, and whether that is as many as a page can have.
+    last_size: u64,
+    is_full: bool,
     empty_in_a_row: u32,
     announced: announced::Announced,
 }
@@ -163,10 +132,9 @@ impl Paging {
             Paginator::Offset(keys) => PagingKind::Offset(numbered::OffsetPaging::new(keys.clone())),
             Paginator::PageNumber(keys) => PagingKind::PageNumber(numbered::NumberPaging::new(keys.clone())),
             Paginator::Cursor(keys) => PagingKind::Cursor(keys.clone()),
-            Paginator::JsonLink { next_url_path } => PagingKind::JsonLink(next_url_path.clone()),
-            Paginator::HeaderLink { links_next_key, next_url_header } => {
-                PagingKind::HeaderLink { relation: links_next_key.clone(), header: next_url_header.clone() }
-            }
+            Paginator::Keyset(keys) => PagingKind::Keyset(keyset::KeysetPaging::new(keys.clone())),
+            Paginator::JsonLink(keys) => PagingKind::JsonLink(keys.clone()),
+            Paginator::HeaderLink(keys) => PagingKind::HeaderLink(keys.clone()),
         };
         Paging {
             kind,
@@ -191,8 +159,68 @@ impl Paging {
             PagingKind::Auto
             | PagingKind::SinglePage
             | PagingKind::Cursor(_)
+            | PagingKind::Keyset(_)
             | PagingKind::JsonLink(_)
-            | PagingKind::HeaderLink { .. } => PageRequest::default(),
+            | PagingKind::HeaderLink(_) => PageRequest::default(),
+        }
+    }
+
+    /// The request that follows another one if that brings a full page; `None` where nothing speaks for a further page.
+    /// `ahead` is how many pages behind the last one it is.
+    pub fn predict(&self, after: &PageRequest, ahead: u64) -> Option<PageRequest> {
+        let progress = &self.progress;
+        let total = progress.announced.total();
+        let is_too_far = total.is_none() && ahead > progress.page_count + 1;
+        let is_bounded = self.limits.max_pages.is_some_and(|max| progress.page_count + ahead > max);
+        if progress.last_size == 0 || (total.is_none() && !progress.is_full) || is_too_far || is_bounded {
+            return None;
+        }
+        match &self.kind {
+            PagingKind::Offset(offset) => offset.predict(after, progress.last_size, total),
+            PagingKind::PageNumber(number) => number.predict(after, progress.last_size, total),
+            PagingKind::Auto
+            | PagingKind::SinglePage
+            | PagingKind::Cursor(_)
+            | PagingKind::Keyset(_)
+            | PagingKind::JsonLink(_)
+            | PagingKind::HeaderLink(_) => None,
+        }
+    }
+
+    /// What of a page's records did not come before, where pages share some. To be asked before the page is handed out.
+    ///
+    /// # Errors
+    /// Pages that should share a record do not, and looking for it has found nothing.
+    pub fn join(&mut self, records: &[Bytes]) -> Result<Join> {
+        match &mut self.kind {
+            PagingKind::Offset(offset) => offset.join(records),
+            PagingKind::Keyset(keyset) => Ok(keyset.join(records)),
+            PagingKind::Auto
+            | PagingKind::SinglePage
+            | PagingKind::PageNumber(_)
+            | PagingKind::Cursor(_)
+            | PagingKind::JsonLink(_)
+            | PagingKind::HeaderLink(_) => Ok(Join::whole()),
+        }
+    }
+
+    /// Whether the page in hand was asked for to find rows that moved; it may then be one that was read before.
+    pub fn looks_back(&self) -> bool {
+        matches!(&self.kind, PagingKind::Offset(offset) if offset.is_back())
+    }
+
+    /// Whether the position of the next page is counted, so that a page without anything new that is the one before it once
+    /// more shows that the server ignores the position.
+    pub fn counts_on(&self) -> bool {
+        matches!(self.kind, PagingKind::Offset(_) | PagingKind::PageNumber(_))
+    }
+
+    /// Records of a page that is as full as it can be, as far as the file says it.
+    fn full_size(&self) -> Option<u64> {
+        match &self.kind {
+            PagingKind::Offset(offset) => offset.full_size(),
+            PagingKind::PageNumber(number) => number.full_size(),
+            _ => None,
         }
     }
 
@@ -201,10 +229,15 @@ impl Paging {
     /// # Errors
     /// Paging can't go on although there is more, or a declared fact is not there.
     pub fn next(&mut self, facts: &PageFacts<'_>) -> Result<Next> {
+        let full_size = self.full_size();
         let progress = &mut self.progress;
+        let new_count = facts.record_count.saturating_sub(facts.joined.left_out);
         progress.page_count += 1;
-        progress.record_count += facts.record_count;
-        progress.empty_in_a_row = if facts.record_count == 0 { progress.empty_in_a_row + 1 } else { 0 };
+        progress.record_count += new_count;
+        progress.empty_in_a_row = if new_count == 0 { progress.empty_in_a_row + 1 } else { 0 };
+        progress.is_full =
+            full_size.is_some_and(|full| facts.record_count >= full) || facts.record_count == progress.last_size;
+        progress.last_size = facts.record_count;
         if let PagingKind::Auto = self.kind {
             let found = auto::find(facts, self.limits.has_body)?;
             self.warnings.extend(found.warning);
@@ -234,17 +267,23 @@ impl Paging {
             PagingKind::Offset(offset) => offset.next(facts, &mut self.progress, &self.limits),
             PagingKind::PageNumber(number) => number.next(facts, &mut self.progress, &self.limits),
             PagingKind::Cursor(keys) => {
-                let (next, warning) = token::next_cursor(keys, facts, &self.progress, &self.limits, &mut self.seen)?;
+                let (next, warning) =
+                    token::next_cursor(keys, facts, &mut self.progress, &self.limits, &mut self.seen)?;
                 self.warnings.extend(warning);
                 Ok(next)
             }
-            PagingKind::JsonLink(path) => {
-                let (link, warning) = token::json_link(path, facts, &self.progress)?;
+            PagingKind::Keyset(keyset) => {
+                let (next, warning) = keyset.next(facts, &self.progress, &self.limits)?;
+                self.warnings.extend(warning);
+                Ok(next)
+            }
+            PagingKind::JsonLink(keys) => {
+                let (link, warning) = token::json_link(keys, facts, &self.progress)?;
                 self.warnings.extend(warning);
                 token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
             }
-            PagingKind::HeaderLink { relation, header } => {
-                let link = token::header_link(relation, header.as_deref(), facts.headers);
+            PagingKind::HeaderLink(keys) => {
+                let link = token::header_link(&keys.links_next_key, keys.next_url_header.as_deref(), facts.headers);
                 token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
             }
         }
@@ -267,6 +306,7 @@ impl Paging {
             PagingKind::Offset(offset) => Some(offset.param()),
             PagingKind::PageNumber(page) => Some(page.param()),
             PagingKind::Cursor(keys) => Some(keys.cursor_param.as_deref().unwrap_or("page.cursor")),
+            PagingKind::Keyset(keyset) => Some(keyset.param()),
             _ => None,
         };
         let message = match ignored {
@@ -288,6 +328,7 @@ impl Paging {
         let expected = match &self.kind {
             PagingKind::Offset(offset) => progress.announced.records().map(|n| n.saturating_sub(offset.skipped())),
             PagingKind::PageNumber(number) => progress.announced.records().map(|n| n.saturating_sub(number.skipped())),
+            PagingKind::Cursor(_) => progress.announced.records(),
             _ => None,
         };
         if let Some(announced) = expected.filter(|n| *n != progress.record_count && !self.ended_by_bound) {
@@ -298,45 +339,6 @@ impl Paging {
             });
         }
         warnings
-    }
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EndReason::SinglePage => f.write_str("single page"),
-            EndReason::EmptyPage => f.write_str("empty page"),
-            EndReason::TotalReached(total) => write!(f, "total reached ({total})"),
-            EndReason::NoMore => f.write_str("has_more is false"),
-            EndReason::NoNextLink => f.write_str("no next link"),
-            EndReason::NoCursor => f.write_str("no next cursor"),
-            EndReason::MaximumOffset(max) => write!(f, "maximum offset ({max})"),
-            EndReason::MaximumPage(max) => write!(f, "maximum page ({max})"),
-            EndReason::RepeatedPage => f.write_str("repeated page"),
-            EndReason::RepeatedCursor => f.write_str("repeated cursor"),
-            EndReason::Ignored(status) => write!(f, "ignored ({status})"),
-            EndReason::Ended(status) => write!(f, "end ({status})"),
-        }
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::TotalDiffers { announced, announced_first, received } => {
-                write!(f, "the server announced {announced} records, {received} were received")?;
-                if announced != announced_first {
-                    write!(f, " (it announced {announced_first} on the first page: the list changed meanwhile)")?;
-                }
-                Ok(())
-            }
-            Warning::RoundFirstPage { record_count } => write!(
-                f,
-                "the only page has {record_count} records and nothing says whether there are more; if there are, say how \
-                 to get them with `paginator`, else `paginator = \"single_page\"`"
-            ),
-            Warning::NeverMatched => f.write_str("no answer had the key of `data_selector`"),
-        }
     }
 }
 

@@ -15,8 +15,29 @@ use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 /// Names that say where in a list a page is. In `params` they are the first page's, so a `next` link does not inherit
 /// them.
-const POSITION_PARAMS: [&str; 9] =
-    ["page", "offset", "cursor", "page_token", "pageToken", "next_token", "nextToken", "starting_after", "skip"];
+const POSITION_PARAMS: [&str; 18] = [
+    "page",
+    "page[number]",
+    "page[offset]",
+    "page[cursor]",
+    "page[after]",
+    "pageNumber",
+    "page_number",
+    "offset",
+    "skip",
+    "$skip",
+    "$skiptoken",
+    "cursor",
+    "page_token",
+    "pageToken",
+    "next_token",
+    "nextToken",
+    "page_info",
+    "starting_after",
+];
+
+/// Names with which links are signed (AWS, Google Cloud, Azure, CloudFront): nothing can be added to such a link.
+const SIGNATURE_PARAMS: [&str; 5] = ["x-amz-signature", "x-goog-signature", "signature", "sig", "hmac"];
 
 /// Builds the request for a page. `scope` holds the parent, the variables and `cursor_start`; what it says of the page
 /// is replaced.
@@ -27,10 +48,6 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
     let spec = &resource.request;
     let scope = page_scope(scope, page);
     let base = client.base_url.render(&scope)?;
-    let (url, is_link) = match &page.link {
-        Some(link) => (link.clone(), true),
-        None => (endpoint(&base, &client.allowed_hosts, spec, &scope)?, false),
-    };
     let mut params = params(spec, &scope)?;
     if let Some(incremental) = &resource.incremental
         && let (Some(name), Some(start)) = (&incremental.start_param, &scope.cursor_start)
@@ -40,7 +57,12 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
     for (name, value) in &page.params {
         params.set(name, value);
     }
-    let mut request = Request::get(with_params(url, &params.plain, is_link));
+    let url = match &page.link {
+        Some(link) if resource.paginator.keeps_params() && !is_signed(link) => with_dropped(link, &params.plain),
+        Some(link) => link.clone(),
+        None => with_params(endpoint(&base, &client.allowed_hosts, spec, &scope)?, &params.plain),
+    };
+    let mut request = Request::get(url);
     request.base_url = base.into_owned();
     request.method.clone_from(&spec.method);
     request.secret_params = params.secret;
@@ -74,7 +96,7 @@ pub fn login(base: Option<&Url>, spec: &RequestSpec, scope: &Scope) -> Result<Re
         return Err(fault("the `path` of `auth.login` is not a URL that a request can go to"));
     }
     let params = params(spec, scope)?;
-    let mut request = Request::get(with_params(url, &params.plain, false));
+    let mut request = Request::get(with_params(url, &params.plain));
     request.method.clone_from(&spec.method);
     request.secret_params = params.secret;
     add_headers(&mut request, spec, scope)?;
@@ -144,11 +166,12 @@ fn params(spec: &RequestSpec, scope: &Scope) -> Result<Params> {
     let mut params = Params::default();
     for (name, texts) in &spec.params {
         for text in texts {
-            let Some(value) = render(text, scope, "params", name)? else { continue };
-            if text.secret {
-                params.secret.push((name.clone(), Secret::new(value)));
-            } else {
-                params.plain.push((name.clone(), value));
+            for value in text.template.render_each(scope).map_err(|error| error.with("params", name))? {
+                if text.secret {
+                    params.secret.push((name.clone(), Secret::new(value)));
+                } else {
+                    params.plain.push((name.clone(), value));
+                }
             }
         }
     }
@@ -159,22 +182,34 @@ fn render(text: &Text, scope: &Scope, place: &'static str, name: &str) -> Result
     text.template.render(scope).map_err(|error| error.with(place, name))
 }
 
-/// Adds parameters to a URL. What its query already has is left as it is written, because links may be signed. In a
-/// `next` link a parameter that the link repeats is the link's; one that it dropped (a filter) is added.
-fn with_params(mut url: Url, params: &[(String, String)], is_link: bool) -> Url {
-    let query = url.query().unwrap_or_default().to_owned();
-    let names: Vec<String> = parse(query.as_bytes()).map(|(name, _)| name.into_owned()).collect();
-    let is_added = |name: &str| match is_link {
-        true => !POSITION_PARAMS.contains(&name) && !names.iter().any(|n| n == name),
-        false => true,
-    };
-    let added: Vec<_> = params.iter().filter(|(name, _)| is_added(name)).collect();
-    if added.is_empty() {
+/// The names of a URL's query.
+fn query_names(url: &Url) -> Vec<String> {
+    parse(url.query().unwrap_or_default().as_bytes()).map(|(name, _)| name.into_owned()).collect()
+}
+
+/// Whether a link holds a signature of its whole query.
+fn is_signed(link: &Url) -> bool {
+    query_names(link).iter().any(|name| SIGNATURE_PARAMS.contains(&name.to_ascii_lowercase().as_str()))
+}
+
+/// Gives a link back the parameters that it dropped: filters that the rest of the list is to keep. Those that it repeats are the
+/// link's, and positions are no filters.
+fn with_dropped(link: &Url, params: &[(String, String)]) -> Url {
+    let names = query_names(link);
+    let is_dropped = |name: &str| !POSITION_PARAMS.contains(&name) && !names.iter().any(|n| n == name);
+    let dropped: Vec<_> = params.iter().filter(|(name, _)| is_dropped(name)).cloned().collect();
+    with_params(link.clone(), &dropped)
+}
+
+/// Adds parameters to a URL, in the place of those of their names. The rest of its query is left as it is written.
+fn with_params(mut url: Url, params: &[(String, String)]) -> Url {
+    if params.is_empty() {
         return url;
     }
-    let replaces = |part: &str| parse(part.as_bytes()).any(|(name, _)| added.iter().any(|(n, _)| *n == name));
+    let replaces = |part: &str| parse(part.as_bytes()).any(|(name, _)| params.iter().any(|(n, _)| *n == name));
+    let query = url.query().unwrap_or_default().to_owned();
     let kept = query.split('&').filter(|part| !part.is_empty() && !replaces(part)).map(str::to_owned);
-    let parts: Vec<String> = kept.chain(added.iter().map(|(name, value)| query_part(name, value))).collect();
+    let parts: Vec<String> = kept.chain(params.iter().map(|(name, value)| query_part(name, value))).collect();
     url.set_query(Some(&parts.join("&")));
     url
 }
@@ -205,7 +240,13 @@ fn add_body(request: &mut Request, body: &BodySpec, scope: &Scope) -> Result<()>
             (value.map(|value| value.to_string()), "application/json")
         }
         BodySpec::Form(fields) => (Some(form(fields, scope)?), "application/x-www-form-urlencoded"),
-        BodySpec::Raw(text) => (render(text, scope, "request", "body")?, "text/plain; charset=utf-8"),
+        BodySpec::Raw(text) => {
+            let content = render(text, scope, "request", "body")?.ok_or_else(|| {
+                Error::new(Kind::Data, "an expression in `body` has no value")
+                    .hint("say what to send then, as in `{{ page.cursor | default('') }}`, or use `json`")
+            })?;
+            (Some(content), "text/plain; charset=utf-8")
+        }
     };
     request.secret_body = holds_secret(body);
     if let Some(content) = content {
@@ -219,7 +260,7 @@ fn form(fields: &[(String, Vec<Text>)], scope: &Scope) -> Result<String> {
     let mut form = Serializer::new(String::new());
     for (name, texts) in fields {
         for text in texts {
-            if let Some(value) = render(text, scope, "form", name)? {
+            for value in text.template.render_each(scope).map_err(|error| error.with("form", name))? {
                 form.append_pair(name, &value);
             }
         }
@@ -344,6 +385,42 @@ mod tests {
         ] {
             assert_eq!(url_of(&resource, &scope(), &link(target)), expected);
         }
+    }
+
+    #[test]
+    fn a_link_that_is_signed_or_is_to_be_followed_as_it_is_gets_nothing() {
+        let link = |url: &str| PageRequest { link: Some(Url::parse(url).unwrap()), ..PageRequest::default() };
+        let mut kept = resource(super::super::fixture::json_link("next"));
+        kept.request.params = vec![("kind".into(), vec![plain("a")])];
+        for signed in ["https://files.test/x?X-Amz-Signature=abc", "https://api.test/x?sig=a%2Bb&se=1"] {
+            assert_eq!(url_of(&kept, &scope(), &link(signed)), signed);
+        }
+        let opaque = "https://api.test/x?page_info=abc";
+        assert_eq!(url_of(&kept, &scope(), &link(opaque)), "https://api.test/x?page_info=abc&kind=a");
+        if let Paginator::JsonLink(keys) = &mut kept.paginator {
+            keys.keep_params = false;
+        }
+        assert_eq!(url_of(&kept, &scope(), &link(opaque)), opaque);
+    }
+
+    #[test]
+    fn a_list_repeats_its_parameter_and_an_absent_value_leaves_it_out() {
+        let mut resource = with_path("videos");
+        let tags = "{{ parent.tags }}";
+        resource.request.params = vec![("tag".into(), vec![plain(tags)]), ("x".into(), vec![plain("{{ parent.x }}")])];
+        resource.request.body = Some(BodySpec::Form(vec![("t".into(), vec![plain(tags)])]));
+        let scope = Scope { parent: vec![(FieldPath(vec!["tags".into()]), value!(["a b", null, 7]))], ..scope() };
+        let request = build(&client(), &resource, &scope, &PageRequest::default()).unwrap();
+        assert_eq!(request.url.as_str(), "https://api.test/v1/videos?tag=a+b&tag=7");
+        assert_eq!(request.body.as_deref(), Some(b"t=a+b&t=7".as_slice()));
+    }
+
+    #[test]
+    fn a_body_of_text_can_not_leave_a_value_out() {
+        let mut resource = with_path("videos");
+        resource.request.body = Some(BodySpec::Raw(plain("after={{ page.cursor }}")));
+        let error = build(&client(), &resource, &scope(), &PageRequest::default()).unwrap_err();
+        assert_eq!(error.message(), "an expression in `body` has no value");
     }
 
     #[test]

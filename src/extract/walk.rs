@@ -1,18 +1,20 @@
 //! One sequence of requests: a resource, for one parent or none. Pages are pulled, and the next request is made only
 //! after the records of the last page were counted.
 
+use super::ahead::Ahead;
 use super::envelope::Envelope;
-use super::format::{self, file::Files};
-use super::paginate::{EndReason, Next, PageFacts, PageRequest, PageSeen, Paging, SeenPages, Warning};
-use super::request;
+use super::fetch::{Fetched, Tries, fetch, fetch_ready};
+use super::format::file::Files;
+use super::paginate::{EndReason, Join, Joined, Next, PageFacts, PageRequest, PageSeen, Paging, SeenPages, Warning};
+use super::repeats::RepeatedKeys;
 use super::select::{RecordSelector, Selection};
 use crate::error::{Error, Kind, Result};
-use crate::http::{self, Answer, Credentials, HeaderMap, Http, Meter, Request, Response, any_body, describe, excerpt};
+use crate::http::{self, Credentials, HeaderMap, Http, Meter, Response, describe, excerpt};
 use crate::plan::model::{Client, Resource, ValueTest};
 use crate::plan::template::Scope;
+use arrow::array::ArrayRef;
 use bytes::Bytes;
-use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use url::Url;
 
 /// What a walk is made of.
@@ -39,6 +41,10 @@ pub struct WalkSpec {
 pub struct Page {
     /// Slices of the body: each a JSON array of records, or a single record.
     pub records: Vec<Bytes>,
+    /// Records that are left out of them, because the page shares them with the one before it.
+    pub overlapping: u64,
+    /// Rows by which the list had moved since the page before, as far as that can be told.
+    pub moved: u64,
     /// Number of the page, from 1.
     pub number: u64,
     /// Length of the body, bytes.
@@ -72,6 +78,8 @@ pub struct Walk {
     paging: Paging,
     selector: RecordSelector,
     seen_pages: SeenPages,
+    ahead: Ahead,
+    repeated_keys: RepeatedKeys,
     state: State,
     page_count: u64,
     matched: bool,
@@ -81,6 +89,7 @@ pub struct Walk {
 }
 
 /// What a walk waits for.
+#[expect(clippy::large_enum_variant, reason = "there is one per page")]
 enum State {
     /// [`Walk::next_page`], to send this.
     Ready(PageRequest),
@@ -97,7 +106,18 @@ struct Pending {
     headers: HeaderMap,
     url: Url,
     is_list: bool,
+    records: Vec<Bytes>,
+    joined: Joined,
     source: PageSource,
+}
+
+/// What a fetched page came to.
+enum HandOut {
+    Page(Page),
+    /// It ended the walk.
+    End,
+    /// Another one is needed first.
+    Again,
 }
 
 impl Walk {
@@ -107,9 +127,11 @@ impl Walk {
         Walk {
             state: State::Ready(paging.first()),
             selector: RecordSelector::new(&spec.resource),
+            repeated_keys: RepeatedKeys::new(&spec.resource),
             paging,
             spec,
             seen_pages: SeenPages::default(),
+            ahead: Ahead::default(),
             page_count: 0,
             matched: false,
             asked: None,
@@ -123,27 +145,35 @@ impl Walk {
     /// # Errors
     /// The request failed, the body is not what it should be, the selector matches nothing, or the page came before.
     pub async fn next_page(&mut self) -> Result<Option<Page>> {
-        let page = match std::mem::replace(&mut self.state, State::Failed) {
-            State::Ready(page) => page,
-            State::Ended(reason) => {
-                self.state = State::Ended(reason);
-                return Ok(None);
-            }
-            State::HandedOut(_) => return Err(misuse("a page was asked for before the last one was accepted")),
-            State::Failed => return Err(misuse("a page was asked for after the walk failed")),
-        };
-        let fetched = self.fetch(&page).await?;
-        self.asked = Some((page, self.seen_pages));
-        match fetched {
-            Fetched::Page(page) => self.hand_out(page.0, page.1),
-            Fetched::End(reason) => {
-                self.state = State::Ended(reason);
-                Ok(None)
+        loop {
+            let page = match std::mem::replace(&mut self.state, State::Failed) {
+                State::Ready(page) => page,
+                State::Ended(reason) => {
+                    self.state = State::Ended(reason);
+                    return Ok(None);
+                }
+                State::HandedOut(_) => return Err(misuse("a page was asked for before the last one was accepted")),
+                State::Failed => return Err(misuse("a page was asked for after the walk failed")),
+            };
+            let fetched = self.fetch(&page).await?;
+            self.asked = Some((page, self.seen_pages));
+            let handed_out = match fetched {
+                Fetched::Page(answer) => self.hand_out(answer.0, answer.1)?,
+                Fetched::End(reason) => {
+                    self.state = State::Ended(reason);
+                    HandOut::End
+                }
+            };
+            match handed_out {
+                HandOut::Page(page) => return Ok(Some(page)),
+                HandOut::End => return Ok(None),
+                HandOut::Again => {}
             }
         }
     }
 
-    /// Takes note of how many records the page in hand had, counted before any is left out, and decides what is next.
+    /// Takes note of how many records the page in hand had, counted by the decoder before it leaves any out, and decides
+    /// what is next.
     ///
     /// # Errors
     /// Paging can't go on although there is more.
@@ -153,7 +183,9 @@ impl Walk {
         };
         self.unreadable_count = 0;
         let facts = PageFacts {
-            record_count,
+            record_count: record_count + pending.joined.left_out,
+            records: &pending.records,
+            joined: &pending.joined,
             is_list: pending.is_list,
             envelope: &pending.envelope,
             headers: &pending.headers,
@@ -211,65 +243,31 @@ impl Walk {
         self.selector.chosen()
     }
 
-    async fn fetch(&self, page: &PageRequest) -> Result<Fetched> {
-        let WalkSpec { resource, client, scope, http, credentials, meter, files } = &self.spec;
-        let request = request::build(client, resource, scope, page).map_err(|error| self.place(error))?;
-        if let Some(files) = files {
-            return self.download(files, request).await.map_err(|error| self.place(error));
-        }
-        let read = |response: &Response| {
-            let place = self.selector.place();
-            format::read(&resource.format, place, response.status, &response.headers, &response.body)
-        };
-        // The body is read once, where it can still be asked for again.
-        let parsed = Mutex::new(None);
-        let validate = |response: &Response| -> Result<(), String> {
-            let envelope = read(response).map_err(complaint)?;
-            *parsed.lock().unwrap_or_else(PoisonError::into_inner) = Some(envelope);
-            Ok(())
-        };
-        let answer = http.send(&request, credentials, &resource.response_actions, meter, &validate).await;
-        match answer.map_err(|error| self.place(error))? {
-            Answer::Page(response) => {
-                let parsed = parsed.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let envelope = match parsed {
-                    Some(envelope) => envelope,
-                    None => read(&response).map_err(|error| self.place(error))?,
-                };
-                Ok(Fetched::Page(Box::new((response, envelope))))
-            }
-            Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
-            Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
-        }
+    /// Takes note of the ids of the page in hand, for which the decoder left out `repeated_within` records. Returns how many
+    /// records have a key that came before in this walk.
+    ///
+    /// # Errors
+    /// One has, and `on_repeated_key` is `fail`.
+    pub fn note_keys(&mut self, ids: &ArrayRef, repeated_within: u64) -> Result<u64> {
+        self.repeated_keys.note(ids, repeated_within).map_err(|error| self.place_in_hand(error))
     }
 
-    /// Fetches a body into a file.
-    async fn download(&self, files: &Arc<Files>, mut request: Request) -> Result<Fetched> {
-        let WalkSpec { resource, http, credentials, meter, .. } = &self.spec;
-        let partial = blocking(files, Files::begin).await?;
-        request.download = Some(partial.path.clone());
-        match http.send(&request, credentials, &resource.response_actions, meter, &any_body).await? {
-            Answer::Page(response) => self.file_row(files, response).await,
-            Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
-            Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
+    async fn fetch(&mut self, page: &PageRequest) -> Result<Fetched> {
+        let guessed = self.ahead.take(page);
+        self.ahead.extend(page, &self.paging, self.selector.place(), &self.spec);
+        if let Some(guessed) = guessed
+            && let Some(fetched) = guessed.await
+        {
+            return Ok(fetched);
         }
-    }
-
-    /// The one row of a body that went to a file, which gets its name here.
-    async fn file_row(&self, files: &Arc<Files>, response: Response) -> Result<Fetched> {
-        let Some(downloaded) = response.file.clone() else {
-            return Err(misuse("the body of a file is in no file"));
+        let fetched = match &self.spec.resource.poll {
+            Some(poll) if self.page_count == 0 => fetch_ready(&self.spec, page, self.selector.place(), poll).await,
+            _ => fetch(&self.spec, page, self.selector.place(), Tries::All).await,
         };
-        if downloaded.bytes == 0 && response.status == 204 {
-            return Ok(Fetched::Page(Box::new((response, Envelope::nothing()))));
-        }
-        let (scope, of) = (self.spec.scope.clone(), response.clone());
-        let row = blocking(files, move |files| files.keep(&downloaded, &of, &scope)).await?;
-        let envelope = Envelope::of_json(row.to_string().into(), None)?;
-        Ok(Fetched::Page(Box::new((response, envelope))))
+        fetched.map_err(|error| self.place(error))
     }
 
-    fn hand_out(&mut self, response: Response, envelope: Envelope) -> Result<Option<Page>> {
+    fn hand_out(&mut self, response: Response, envelope: Envelope) -> Result<HandOut> {
         let number = self.page_count + 1;
         let source = PageSource {
             request: describe(&self.spec.resource.request.method, &response.url),
@@ -282,18 +280,36 @@ impl Walk {
         let selected = self.selector.select(&envelope);
         let Selection { records, is_list, matched } = selected.map_err(|error| self.place(source.explain(error)))?;
         self.matched |= matched;
-        let has_records = super::select::has_records(&records);
-        if has_records && let PageSeen::SameAs(same) = self.seen_pages.note(number, &records) {
+        let looks_back = self.paging.looks_back();
+        let joined = match self.paging.join(&records).map_err(|error| self.place(source.explain(error)))? {
+            Join::Page(joined) => joined,
+            Join::Back(page) => {
+                tracing::debug!(resource = %self.spec.resource.name, offset = page.offset, "rows moved; looking back");
+                self.state = State::Ready(page);
+                return Ok(HandOut::Again);
+            }
+        };
+        let brings_new = joined.records.as_ref().is_none_or(|new| super::select::has_records(new));
+        let is_compared =
+            super::select::has_records(&records) && !looks_back && (brings_new || self.paging.counts_on());
+        if is_compared && let PageSeen::SameAs(same) = self.seen_pages.note(number, &records) {
             let reason = self.paging.repeated_page(number, same);
             self.state = State::Ended(reason.map_err(|error| self.place(source.explain(error)))?);
-            return Ok(None);
+            return Ok(HandOut::End);
         }
         self.page_count = number;
-        let body_bytes = source.body.len() as u64;
-        let page = Page { records, number, body_bytes, source: source.clone() };
+        let page = Page {
+            records: joined.records.clone().unwrap_or_else(|| records.clone()),
+            overlapping: joined.left_out,
+            moved: joined.moved,
+            number,
+            body_bytes: source.body.len() as u64,
+            source: source.clone(),
+        };
         let (headers, url) = (response.headers, response.url);
-        self.state = State::HandedOut(Box::new(Pending { envelope, headers, url, is_list, source }));
-        Ok(Some(page))
+        let pending = Pending { envelope, headers, url, is_list, records, joined, source };
+        self.state = State::HandedOut(Box::new(pending));
+        Ok(HandOut::Page(page))
     }
 
     /// Holds the first answer against what the file expects of it.
@@ -322,33 +338,8 @@ impl Walk {
     }
 }
 
-/// What became of one request.
-enum Fetched {
-    Page(Box<(Response, Envelope)>),
-    End(EndReason),
-}
-
-/// Work on files, on a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(
-    files: &Arc<Files>,
-    work: impl FnOnce(&Files) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let files = files.clone();
-    let done = tokio::task::spawn_blocking(move || work(&files));
-    done.await.map_err(|cause| misuse("the work on a file ended without an answer").source(cause))?
-}
-
 fn misuse(what: &str) -> Error {
     Error::new(Kind::Internal, what)
-}
-
-/// What is wrong with a body, in one sentence.
-fn complaint(error: Error) -> String {
-    let place = error.context("at").map(|at| format!(" ({at})")).unwrap_or_default();
-    match StdError::source(&error) {
-        Some(cause) => format!("{error}{place}: {cause}"),
-        None => format!("{error}{place}"),
-    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ struct Job<'a> {
     credentials: &'a Credentials,
     actions: &'a [ResponseAction],
     meter: &'a Meter,
+    policy: &'a Retry,
     reading: Reading,
 }
 
@@ -114,7 +115,25 @@ impl Http {
         meter: &Meter,
         validate: Validate<'_>,
     ) -> Result<Answer> {
-        let job = Job { request, credentials, actions, meter, reading: Reading::Page };
+        let job = Job { request, credentials, actions, meter, policy: &self.0.policy, reading: Reading::Page };
+        self.run(&job, validate).await
+    }
+
+    /// As [`Http::send`], without a second try after a failure: for a request that may turn out not to be needed. What the
+    /// server asks to wait is waited.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub async fn send_once(
+        &self,
+        request: &Request,
+        credentials: &Credentials,
+        actions: &[ResponseAction],
+        meter: &Meter,
+        validate: Validate<'_>,
+    ) -> Result<Answer> {
+        let policy = Retry { max_attempts: 1, ..self.0.policy.clone() };
+        let job = Job { request, credentials, actions, meter, policy: &policy, reading: Reading::Page };
         self.run(&job, validate).await
     }
 
@@ -130,7 +149,7 @@ impl Http {
         validate: Validate<'_>,
     ) -> Result<Response> {
         let credentials = Credentials::none();
-        let job = Job { request, credentials: &credentials, actions: &[], meter, reading };
+        let job = Job { request, credentials: &credentials, actions: &[], meter, policy: &self.0.policy, reading };
         match self.run(&job, validate).await? {
             Answer::Page(response) => Ok(response),
             Answer::Ignored { .. } | Answer::End { .. } => {
@@ -152,7 +171,7 @@ impl Http {
             let grant = credentials.grant(self, meter, refused).await?;
             let tried =
                 self.exchange(job, &grant.proof, &mut progress).await.map_err(|e| e.with("request", &target))?;
-            let rules = self.rules(job, &tried, &progress);
+            let rules = Self::rules(job, &tried, &progress);
             let outcome = judge(tried, rules, job.reading, validate);
             match (retry::decide(rules, &progress, &outcome, rand::random(), SystemTime::now()), outcome) {
                 (Decision::Done, Outcome::Response(response)) => return Ok(Answer::Page(response)),
@@ -173,7 +192,7 @@ impl Http {
                     refused = Some(grant.generation);
                 }
                 (Decision::Fail(give_up), outcome) => {
-                    return Err(failure::error(&target, &outcome, &give_up, &progress, &self.0.policy));
+                    return Err(failure::error(&target, &outcome, &give_up, &progress, job.policy));
                 }
                 (Decision::Done | Decision::Ignore | Decision::End | Decision::Renew, _) => {
                     return Err(Error::new(Kind::Internal, "a request without an answer was taken for done"));
@@ -183,14 +202,14 @@ impl Http {
     }
 
     /// What the decision about a try goes by. Only the API itself may refuse credentials.
-    fn rules(&self, job: &Job<'_>, tried: &Tried, progress: &Progress) -> Rules<'_> {
+    fn rules<'a>(job: &Job<'a>, tried: &Tried, progress: &Progress) -> Rules<'a> {
         let renewal = match &tried.result {
             Ok(response) if tried.is_trusted => {
                 job.credentials.renewal(response.status, &response.headers, progress.renewals)
             }
             Ok(_) | Err(_) => Renewal::None,
         };
-        Rules { policy: &self.0.policy, action: tried.action, renewal }
+        Rules { policy: job.policy, action: tried.action, renewal }
     }
 
     /// Waits as before another try, after an answer that turned out to be undecodable only when it was read. `attempts` is
@@ -206,6 +225,14 @@ impl Http {
         let wait = retry::backoff(policy, attempts.saturating_sub(1), rand::random());
         self.wait(&Pause { wait, asker: Asker::Policy }, meter).await?;
         Ok(true)
+    }
+
+    /// Waits between two requests of which the second asks for the same.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`]: the run was asked to end.
+    pub async fn rest(&self, wait: Duration) -> Result<()> {
+        retry::pause(&self.0.stop, self.0.pace.of(wait)).await
     }
 
     /// One try: the request, and those that its redirects lead to. An error is final.

@@ -11,6 +11,7 @@ mod incremental;
 mod layers;
 mod paginator;
 mod path;
+mod poll;
 mod relation;
 mod request;
 mod resource;

@@ -139,6 +139,10 @@ pub struct Resource {
     pub on_repeat: OnRepeat,
     /// What bodies are.
     pub format: BodyFormat,
+    /// What a primary key that comes again in one walk means.
+    pub on_repeated_key: OnRepeatedKey,
+    /// Whether the first answer is asked for until it is ready.
+    pub poll: Option<Poll>,
     /// Where the records are in a body.
     pub selector: Selector,
     /// Whether a body without the selected key is an empty page.
@@ -263,20 +267,14 @@ pub enum Paginator {
     Offset(Offset),
     /// `?page=…`.
     PageNumber(PageNumber),
-    /// A token of the body goes into a parameter.
+    /// A token of the body (`cursor`) or of a header (`header_cursor`) goes into a parameter.
     Cursor(CursorPaging),
+    /// A field of the last record goes into a parameter.
+    Keyset(Keyset),
     /// A URL of the body.
-    JsonLink {
-        /// Where it is.
-        next_url_path: FieldPath,
-    },
+    JsonLink(JsonLink),
     /// `Link: <…>; rel="next"` (RFC 8288).
-    HeaderLink {
-        /// The relation, `next`.
-        links_next_key: String,
-        /// A header of its own that holds a bare URL, in place of `Link`.
-        next_url_header: Option<String>,
-    },
+    HeaderLink(HeaderLink),
 }
 
 impl Paginator {
@@ -287,9 +285,39 @@ impl Paginator {
             Paginator::SinglePage => "single_page",
             Paginator::Offset(_) => "offset",
             Paginator::PageNumber(_) => "page_number",
-            Paginator::Cursor(_) => "cursor",
-            Paginator::JsonLink { .. } => "json_link",
-            Paginator::HeaderLink { .. } => "header_link",
+            Paginator::Cursor(CursorPaging { cursor: FactPlace::Body(_), .. }) => "cursor",
+            Paginator::Cursor(CursorPaging { cursor: FactPlace::Header(_), .. }) => "header_cursor",
+            Paginator::Keyset(_) => "keyset",
+            Paginator::JsonLink(_) => "json_link",
+            Paginator::HeaderLink(_) => "header_link",
+        }
+    }
+
+    /// Whether a followed link gets back the parameters that it dropped.
+    pub fn keeps_params(&self) -> bool {
+        match self {
+            Paginator::JsonLink(link) => link.keep_params,
+            Paginator::HeaderLink(link) => link.keep_params,
+            Paginator::Auto
+            | Paginator::SinglePage
+            | Paginator::Offset(_)
+            | Paginator::PageNumber(_)
+            | Paginator::Cursor(_)
+            | Paginator::Keyset(_) => true,
+        }
+    }
+
+    /// Pages that may be under way at once.
+    pub fn prefetch(&self) -> usize {
+        match self {
+            Paginator::Offset(keys) => keys.prefetch,
+            Paginator::PageNumber(keys) => keys.prefetch,
+            Paginator::Auto
+            | Paginator::SinglePage
+            | Paginator::Cursor(_)
+            | Paginator::Keyset(_)
+            | Paginator::JsonLink(_)
+            | Paginator::HeaderLink(_) => 1,
         }
     }
 }
@@ -326,11 +354,15 @@ pub struct Offset {
     /// Announced total, if the file says where.
     pub total: Option<TotalSpec>,
     /// Announced "more", if the file says where.
-    pub has_more_path: Option<FieldPath>,
+    pub has_more: Option<FactPlace>,
     /// Exclusive upper bound.
     pub maximum_offset: Option<u64>,
     /// Whether the offset moves by the limit rather than by the records received.
     pub advance_by_limit: bool,
+    /// Whether each page begins with the last record of the page before it, so that rows that moved are noticed.
+    pub overlap: bool,
+    /// Pages under way at once, at least 1.
+    pub prefetch: usize,
 }
 
 /// Keys of the `page_number` paginator.
@@ -347,22 +379,87 @@ pub struct PageNumber {
     /// Announced total.
     pub total: Option<TotalSpec>,
     /// Announced "more".
-    pub has_more_path: Option<FieldPath>,
+    pub has_more: Option<FactPlace>,
     /// Last page asked for, inclusive.
     pub maximum_page: Option<u64>,
+    /// Pages under way at once, at least 1.
+    pub prefetch: usize,
 }
 
-/// Keys of the `cursor` paginator.
+/// Keys of the `cursor` and `header_cursor` paginators.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorPaging {
     /// Where the next token is.
-    pub cursor_path: FieldPath,
+    pub cursor: FactPlace,
     /// Parameter for it; `None` when an expression carries it.
     pub cursor_param: Option<String>,
+    /// Announced total: compared with what was received, it ends nothing.
+    pub total: Option<TotalSpec>,
     /// Announced "more".
-    pub has_more_path: Option<FieldPath>,
+    pub has_more: Option<FactPlace>,
     /// `stop_on = "empty_page"`: an empty page ends the walk although there is a token.
     pub stop_on_empty_page: bool,
+}
+
+/// Keys of the `keyset` paginator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keyset {
+    /// Field of the last record.
+    pub field: FieldPath,
+    /// Parameter for its value; `None` when an expression carries it.
+    pub param: Option<String>,
+    /// Announced "more".
+    pub has_more: Option<FactPlace>,
+    /// Whether a page begins with the records that have the value which was asked for.
+    pub inclusive: bool,
+    /// `stop_on = "empty_page"`: an empty page ends the walk although the server says that there is more.
+    pub stop_on_empty_page: bool,
+}
+
+/// Keys of the `json_link` paginator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonLink {
+    /// Where the body has the link: its text, an object that holds it, or a list of such objects with their relations.
+    pub next_url_path: FieldPath,
+    /// The relation to look for in a list.
+    pub links_next_key: String,
+    /// Whether the link gets back the parameters that it dropped.
+    pub keep_params: bool,
+}
+
+/// Keys of the `header_link` paginator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderLink {
+    /// The relation, `next`.
+    pub links_next_key: String,
+    /// A header of its own that holds a bare URL, in place of `Link`; lower case.
+    pub next_url_header: Option<String>,
+    /// Whether the link gets back the parameters that it dropped.
+    pub keep_params: bool,
+}
+
+/// When an answer is ready, and how long to ask for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Poll {
+    /// Where the body tells its state.
+    pub path: FieldPath,
+    /// States in which the answer is ready.
+    pub ready: Vec<String>,
+    /// States in which it will never be.
+    pub fail_on: Vec<String>,
+    /// Time between two requests.
+    pub interval: Duration,
+    /// Longest time to wait for the answer.
+    pub timeout: Duration,
+}
+
+/// What a primary key that comes again in one walk means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRepeatedKey {
+    /// It is counted, and told.
+    Warn,
+    /// An error.
+    Fail,
 }
 
 /// What a repeated page or paging cursor means.
@@ -480,11 +577,13 @@ pub struct Parent {
     pub resource: String,
     /// Fields of the parent that the request uses (`parent.FIELD` in templates).
     pub fields: Vec<FieldPath>,
+    /// Those of `fields` without which there is no request: some expression does not say what their absence means.
+    pub required: Vec<FieldPath>,
     /// Columns added to each row: column name, parent field.
     pub include: Vec<(String, FieldPath)>,
     /// Which parents.
     pub scope: ParentScope,
-    /// What a null or missing field of `fields` means.
+    /// What a null or missing field of `required` means.
     pub on_missing_field: OnMissingParentField,
 }
 

@@ -41,9 +41,7 @@ enum Part {
     Expression {
         written: String,
         compiled: Arc<minijinja::Expression<'static, 'static>>,
-        names: Vec<Vec<String>>,
-        /// Whether the expression deals with absent values itself.
-        guarded: bool,
+        names: Vec<Reference>,
     },
 }
 
@@ -54,6 +52,8 @@ pub struct Reference {
     pub path: Vec<String>,
     /// Bytes of the source.
     pub range: Range<usize>,
+    /// Whether the expression says itself what an absent value means (`default`, `if`, `or`, …).
+    pub guarded: bool,
 }
 
 /// Why a text is not a template: which bytes of it, and what is wrong.
@@ -139,6 +139,14 @@ impl Template {
         }
     }
 
+    /// What stands outside of expressions.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        self.inner.parts.iter().filter_map(|part| match part {
+            Part::Literal(text) => Some(text.as_str()),
+            Part::Name { .. } | Part::Expression { .. } => None,
+        })
+    }
+
     /// The names that expressions use, in the order of the text.
     pub fn references(&self) -> &[Reference] {
         &self.inner.references
@@ -177,6 +185,24 @@ impl Template {
             }
         }
         Ok(Some(out))
+    }
+
+    /// The texts for a parameter, which can come several times: a text that is exactly one expression gives one for each
+    /// element of a list. Nulls are left out. Otherwise as [`Template::render`].
+    ///
+    /// # Errors
+    /// An expression failed on these values.
+    pub fn render_each(&self, scope: &Scope) -> Result<Vec<String>> {
+        let text = |value: &Value| {
+            let mut out = String::new();
+            push_text(&mut out, value);
+            out
+        };
+        Ok(match self.render_json(scope)? {
+            Some(Value::Array(elements)) => elements.iter().filter(|e| !e.is_null()).map(text).collect(),
+            Some(value) => vec![text(&value)],
+            None => Vec::new(),
+        })
     }
 
     /// The text for a URL path: each expression's value is percent-encoded as one segment (RFC 3986 section 3.3).
@@ -272,6 +298,7 @@ impl Part {
             Part::Name { path, .. } => (Some(path), &[][..]),
             Part::Expression { names, .. } => (None, names.as_slice()),
         };
+        let several = several.iter().map(|name| &name.path);
         single.into_iter().chain(several).filter_map(|path| path.first()).map(String::as_str)
     }
 
@@ -280,10 +307,14 @@ impl Part {
         match self {
             Part::Literal(text) => Ok(Some(Value::String(text.clone()))),
             Part::Name { path, .. } => Ok(scope.resolve(path)),
-            Part::Expression { written, compiled, names, guarded } => {
-                let values: Vec<_> = names.iter().map(|path| (path.as_slice(), scope.resolve(path))).collect();
-                if !guarded && values.iter().any(|(_, value)| value.is_none()) {
-                    return Ok(None);
+            Part::Expression { written, compiled, names } => {
+                let mut values = Vec::with_capacity(names.len());
+                for name in names {
+                    let value = scope.resolve(&name.path);
+                    if value.is_none() && !name.guarded {
+                        return Ok(None);
+                    }
+                    values.push((name.path.as_slice(), value));
                 }
                 expression::evaluate(compiled, &values).map_err(|cause| {
                     Error::new(Kind::Data, "an expression failed on its values")
@@ -380,12 +411,11 @@ fn compile(source: &str, range: Range<usize>, references: &mut Vec<Reference>) -
         analysis
             .references
             .iter()
-            .map(|r| Reference { path: r.path.clone(), range: r.range.start + range.start..r.range.end + range.start }),
+            .map(|r| Reference { range: r.range.start + range.start..r.range.end + range.start, ..r.clone() }),
     );
     if let Some(path) = analysis.single_name {
         return Ok(Part::Name { written, path });
     }
-    let names = analysis.references.into_iter().map(|r| r.path).collect();
     let compiled = filters::environment().compile_expression_owned(text.trim().to_owned()).map_err(|e| {
         let detail = e.detail().map_or_else(|| e.to_string(), str::to_owned);
         let trimmed = text.len() - text.trim_start().len();
@@ -395,7 +425,7 @@ fn compile(source: &str, range: Range<usize>, references: &mut Vec<Reference>) -
             hint: None,
         }
     })?;
-    Ok(Part::Expression { written, compiled: Arc::new(compiled), names, guarded: analysis.guarded })
+    Ok(Part::Expression { written, compiled: Arc::new(compiled), names: analysis.references })
 }
 
 #[cfg(test)]

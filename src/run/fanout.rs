@@ -206,7 +206,7 @@ impl Fanout<'_> {
         for field in &spec.fields {
             partition.insert(field.to_string(), value(field));
         }
-        let missing = partition.iter().find(|(_, v)| v.is_null()).map(|(field, _)| field.clone());
+        let missing = spec.required.iter().find(|field| value(field).is_null()).map(ToString::to_string);
         let partition = Value::Object(partition).to_string();
         // Rows that lack a field may lack it alike, and are rows of their own all the same.
         let identity =

@@ -2,6 +2,7 @@
 
 use super::report::{group_digits, short_name};
 use crate::http::Meter;
+use crate::words::counted;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,6 +32,10 @@ pub struct Tracker {
     pub cursor_missing: AtomicU64,
     /// It went on from a stored cursor, so that it asked for a part only.
     pub resumed: AtomicBool,
+    /// Rows that had moved in the list while it was read.
+    pub moved: AtomicU64,
+    /// Records whose key came before in the same walk.
+    pub repeated: AtomicU64,
     /// It has begun.
     pub begun: AtomicBool,
     /// It has ended.
@@ -51,6 +56,8 @@ impl Tracker {
             parents: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
             resumed: AtomicBool::new(false),
+            moved: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
             begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             committed: AtomicBool::new(false),
@@ -77,9 +84,9 @@ impl Tracker {
         let records = load(&self.records);
         let rate = records as f64 / elapsed.as_secs_f64().max(0.001);
         let mut text = format!(
-            "{} pages  {} records  {}/s  {}",
-            group_digits(load(&self.pages)),
-            group_digits(records),
+            "{}  {}  {}/s  {}",
+            counted(load(&self.pages), "page"),
+            counted(records, "record"),
             group_digits(rate as u64),
             indicatif::HumanBytes(load(&self.meter.bytes)),
         );

@@ -1,5 +1,8 @@
 //! What a run did: the JSON report and the summary that people read.
 
+pub use crate::words::group_digits;
+
+use crate::words::counted;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, Table, TableStyle};
 use serde::Serialize;
@@ -80,6 +83,10 @@ pub struct ResourceReport {
     pub rows: BTreeMap<String, u64>,
     /// Records not loaded, by rule.
     pub discarded: BTreeMap<String, u64>,
+    /// Rows that had moved in the list while it was read, and were fetched all the same (`overlap`).
+    pub moved: u64,
+    /// Records whose key came before in the same walk.
+    pub repeated: u64,
     /// Why paging ended; for children, of how many parents.
     pub end: Option<String>,
     /// Parents that it ran for, if it is a child.
@@ -109,6 +116,8 @@ impl ResourceReport {
             bytes: 0,
             rows: BTreeMap::new(),
             discarded: BTreeMap::new(),
+            moved: 0,
+            repeated: 0,
             end: None,
             parents: None,
             cursor_before: None,
@@ -134,6 +143,8 @@ impl ResourceReport {
         }
         out.insert("rows".into(), json!(self.rows));
         out.insert("discarded".into(), json!(self.discarded));
+        out.insert("moved".into(), json!(self.moved));
+        out.insert("repeated".into(), json!(self.repeated));
         out.insert("end".into(), json!(self.end));
         if let Some(parents) = self.parents {
             out.insert("parents".into(), json!(parents));
@@ -230,7 +241,8 @@ impl Report {
         for resource in &self.resources {
             for (rule, count) in &resource.discarded {
                 let rule = rule.replace('_', " ");
-                out.push_str(&format!("\n{}: {} records left out: {rule}\n", resource.name, group_digits(*count)));
+                let records = counted(*count, "record");
+                out.push_str(&format!("\n{}: {records} left out: {rule}\n", resource.name));
             }
         }
     }
@@ -248,19 +260,6 @@ pub fn short_name(name: &str) -> String {
     name.chars().take(NAME_WIDTH - 1).chain(['…']).collect()
 }
 
-/// `1234567` as `1,234,567`.
-pub fn group_digits(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,13 +269,6 @@ mod tests {
         assert_eq!(short_name("interaction_responses"), "interaction_responses");
         assert_eq!(short_name(&"é".repeat(24)), "é".repeat(24));
         assert_eq!(short_name(&"é".repeat(25)), format!("{}…", "é".repeat(23)));
-    }
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(group_digits(n), text);
-        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::extract::CursorValue;
 use crate::load::{CursorRow, LoadRow};
 use crate::plan::model::WriteDisposition;
 use crate::plan::template::Scope;
+use crate::words::counted;
 use chrono::Utc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -163,8 +164,12 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
     let mut warnings = outcome.warnings;
     let missing = count(&tracker.cursor_missing);
     if missing > 0 {
-        warnings.push(format!("{missing} records have no cursor value; they were loaded and come again each time"));
+        let verb = if missing == 1 { "has" } else { "have" };
+        let records = counted(missing, "record");
+        warnings.push(format!("{records} {verb} no cursor value: loaded, and asked for again each time"));
     }
+    warnings.extend(moved_warning(count(&tracker.moved)));
+    warnings.extend(repeated_warning(count(&tracker.repeated)));
     let failed = outcome.error.filter(|e| e.kind() != Kind::Interrupted);
     let moved = status == Status::Completed || task.resource.parent.is_some();
     ResourceReport {
@@ -177,6 +182,8 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         bytes: count(&tracker.meter.bytes),
         rows: written.rows,
         discarded,
+        moved: count(&tracker.moved),
+        repeated: count(&tracker.repeated),
         end: outcome.end,
         parents: task.resource.parent.as_ref().map(|_| count(&tracker.parents)),
         cursor_after: if moved { outcome.cursor_after } else { cursor_before.clone() },
@@ -185,6 +192,21 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         error: failed.map(|e| e.report()),
         ..ResourceReport::new(&task.resource.name, task.stored)
     }
+}
+
+fn moved_warning(count: u64) -> Option<String> {
+    let rows = counted(count, "row");
+    (count > 0).then(|| format!("the list moved by {rows} while it was read; `overlap` found what had moved away"))
+}
+
+fn repeated_warning(count: u64) -> Option<String> {
+    let records = counted(count, "record");
+    (count > 0).then(|| {
+        format!(
+            "{records} came again in one walk: the server's order has no tiebreaker, so that others may be missing; have it \
+             sort by something that differs in every record"
+        )
+    })
 }
 
 fn log_end(report: &ResourceReport) {

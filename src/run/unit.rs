@@ -6,7 +6,7 @@ use super::progress::Tracker;
 use super::warehouse::Warehouse;
 use super::writer::PageRows;
 use crate::batch::Decoded;
-use crate::batch::decode::{DecodeSpec, Decoder};
+use crate::batch::decode::{DecodeSpec, Decoder, REPEATED_KEY};
 use crate::error::{Error, Kind, Result};
 use crate::extract::format::file::Files;
 use crate::extract::{CursorValue, Page, Walk, WalkSpec, cursor};
@@ -16,11 +16,15 @@ use crate::plan::model::{Incremental, Resource, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory of one unit's pages that are held back until it is complete, bytes of their bodies.
 const HELD_BACK_BYTES: u64 = 32 << 20;
+
+/// The rule by which a record is left out that a page shares with the one before it.
+const OVERLAP: &str = "overlap";
 
 /// A resource with all that its units share.
 pub(super) struct Task {
@@ -203,7 +207,7 @@ impl Task {
         sink: &mut Sink,
     ) -> Result<()> {
         self.tracker.pages.fetch_add(1, Ordering::Relaxed);
-        self.tracker.records.fetch_add(decoded.record_count, Ordering::Relaxed);
+        self.note_walked(page, &decoded, walk)?;
         let mut suspects = Vec::new();
         if let Some(incremental) = &self.resource.incremental {
             let explain = |error: Error| page.source.explain(error).with("resource", &self.resource.name);
@@ -222,6 +226,22 @@ impl Task {
             sink.push(&self.resource.name, rows, page.body_bytes).await?;
         }
         walk.accept(record_count)
+    }
+
+    /// Counts a page's records, with those that the page shares with the one before it and those whose key came before.
+    fn note_walked(&self, page: &Page, decoded: &Decoded, walk: &mut Walk) -> Result<()> {
+        let tracker = &self.tracker;
+        tracker.records.fetch_add(decoded.record_count + page.overlapping, Ordering::Relaxed);
+        tracker.moved.fetch_add(page.moved, Ordering::Relaxed);
+        if page.overlapping > 0 {
+            tracker.discard(&BTreeMap::from([(OVERLAP, page.overlapping)]));
+        }
+        if let Some(root) = decoded.chunks.first().filter(|c| c.table.is_empty()) {
+            let repeated_within = decoded.discarded.get(REPEATED_KEY).copied().unwrap_or(0);
+            let repeated = walk.note_keys(&root.ids, repeated_within)?;
+            tracker.repeated.fetch_add(repeated, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     async fn decode(self: &Arc<Self>, page: &Page, parent_columns: &[(String, Value)]) -> Result<Decoded> {

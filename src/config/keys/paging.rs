@@ -1,6 +1,6 @@
 //! Paginators, and what answers mean.
 
-use super::{BOOLEAN, COUNT, POSITIVE, SCALAR, STATUS, TEXT};
+use super::{BOOLEAN, COUNT, DURATION, POSITIVE, SCALAR, STATUS, TEXT};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
 pub(super) const MAX_PAGES: Key = Key::new("max_pages", POSITIVE, "More pages than this are an error").off();
@@ -18,11 +18,61 @@ pub(super) const ON_REPEAT: Key = Key::new(
 )
 .default("\"error\"");
 
+pub(super) const ON_REPEATED_KEY: Key = Key::new(
+    "on_repeated_key",
+    Kind::Choice(&Choice {
+        words: &[
+            ("warn", "it is counted and told: the server's order has no tiebreaker, so rows may be missing too"),
+            ("fail", "an error"),
+        ],
+        later: &[],
+    }),
+    "What a primary key means that comes again in one walk",
+)
+.default("\"warn\"");
+
+const POLL_TABLE: Table = Table {
+    keys: &[
+        Key::new("path", TEXT, "Where the body tells its state").required(),
+        Key::new("equals", SCALAR, "State in which the answer is ready"),
+        Key::new("in", Kind::List(&SCALAR), "States in which the answer is ready"),
+        Key::new("fail_on", Kind::OneOrMany(&SCALAR), "States in which it never will be: an error"),
+        Key::new("interval", DURATION, "Time between two requests").default("\"5s\""),
+        Key::new("timeout", DURATION, "Longest time to wait for the answer").default("\"10m\""),
+    ],
+    later: &[],
+};
+
+pub(super) const POLL: Key = Key::new(
+    "poll",
+    Kind::Table(&POLL_TABLE),
+    "Repeats the first request until its answer is ready; further pages are read as they come",
+)
+.off();
+
 const TOTAL_PATH: Key = Key::new("total_path", TEXT, "Where the body tells how many records there are in all");
 const TOTAL_PAGES_PATH: Key = Key::new("total_pages_path", TEXT, "Where the body tells how many pages there are");
 const TOTAL_HEADER: Key = Key::new("total_header", TEXT, "Header that tells how many records there are in all");
 const TOTAL_PAGES_HEADER: Key = Key::new("total_pages_header", TEXT, "Header that tells how many pages there are");
 const HAS_MORE_PATH: Key = Key::new("has_more_path", TEXT, "Where the body tells whether there is more");
+const HAS_MORE_HEADER: Key = Key::new("has_more_header", TEXT, "Header that tells whether there is more");
+const STOP_ON: Key = Key::new(
+    "stop_on",
+    Kind::Choice(&Choice {
+        words: &[("empty_page", "an empty page ends the walk, whatever says that there is more")],
+        later: &[],
+    }),
+    "What else ends the walk",
+);
+const PREFETCH: Key = Key::new(
+    "prefetch",
+    Kind::Integer { min: 1, max: 64 },
+    "Pages under way at once, within `[client].concurrency`; results are the same as with 1",
+)
+.default("1");
+const KEEP_PARAMS: Key =
+    Key::new("keep_params", BOOLEAN, "Whether a link gets back the parameters that it dropped").default("true");
+const LINKS_NEXT_KEY: Key = Key::new("links_next_key", TEXT, "Relation of the next page").default("\"next\"");
 /// A parameter's name, or `false`: it is not sent.
 const PARAM: Kind = Kind::Text;
 
@@ -37,6 +87,14 @@ const OFFSET: &[Key] = &[
     TOTAL_HEADER,
     TOTAL_PAGES_HEADER,
     HAS_MORE_PATH,
+    HAS_MORE_HEADER,
+    Key::new(
+        "overlap",
+        Kind::Integer { min: 0, max: 1 },
+        "1: each page begins with the last record of the page before it, and rows that moved meanwhile are fetched",
+    )
+    .default("0"),
+    PREFETCH,
     Key::new(
         "advance",
         Kind::Choice(&Choice {
@@ -62,20 +120,45 @@ const PAGE_NUMBER: &[Key] = &[
     TOTAL_HEADER,
     TOTAL_PAGES_HEADER,
     HAS_MORE_PATH,
+    HAS_MORE_HEADER,
+    PREFETCH,
 ];
+
+const CURSOR_PARAM: Key =
+    Key::new("cursor_param", PARAM, "Parameter for the token; not needed where a `{{ page.cursor }}` carries it").off();
 
 const CURSOR: &[Key] = &[
     Key::new("cursor_path", TEXT, "Where the body has the next page's token").required(),
-    Key::new("cursor_param", PARAM, "Parameter for the token; not needed where a `{{ page.cursor }}` carries it").off(),
+    CURSOR_PARAM,
+    TOTAL_PATH,
+    TOTAL_HEADER,
     HAS_MORE_PATH,
+    HAS_MORE_HEADER,
+    STOP_ON,
+];
+
+const HEADER_CURSOR: &[Key] = &[
+    Key::new("cursor_key", TEXT, "Header that has the next page's token").required(),
+    CURSOR_PARAM,
+    TOTAL_PATH,
+    TOTAL_HEADER,
+    HAS_MORE_PATH,
+    HAS_MORE_HEADER,
+    STOP_ON,
+];
+
+const KEYSET: &[Key] = &[
+    Key::new("field", TEXT, "Field of the last record, whose value asks for the next page").required(),
+    Key::new("param", PARAM, "Parameter for the value; not needed where a `{{ page.cursor }}` carries it").off(),
+    HAS_MORE_PATH,
+    HAS_MORE_HEADER,
+    STOP_ON,
     Key::new(
-        "stop_on",
-        Kind::Choice(&Choice {
-            words: &[("empty_page", "an empty page ends the walk although there is a token")],
-            later: &[],
-        }),
-        "What else ends the walk",
-    ),
+        "inclusive",
+        BOOLEAN,
+        "Whether a page begins with the records of the value that was asked for; unchanged ones are left out",
+    )
+    .default("false"),
 ];
 
 pub(super) const PAGINATOR: Tagged = Tagged {
@@ -84,26 +167,37 @@ pub(super) const PAGINATOR: Tagged = Tagged {
     variants: &[
         Variant { name: "auto", doc: "Found from the first answer", table: Table { keys: &[], later: &[] } },
         Variant { name: "single_page", doc: "One page", table: Table { keys: &[], later: &[] } },
-        Variant {
-            name: "offset",
-            doc: "`?offset=…&limit=…`",
-            table: Table { keys: OFFSET, later: &["prefetch", "overlap"] },
-        },
-        Variant {
-            name: "page_number",
-            doc: "`?page=…`",
-            table: Table { keys: PAGE_NUMBER, later: &["prefetch", "overlap"] },
-        },
+        Variant { name: "offset", doc: "`?offset=…&limit=…`", table: Table { keys: OFFSET, later: &[] } },
+        Variant { name: "page_number", doc: "`?page=…`", table: Table { keys: PAGE_NUMBER, later: &[] } },
         Variant {
             name: "cursor",
             doc: "A token of the body goes into the next request",
             table: Table { keys: CURSOR, later: &[] },
         },
         Variant {
+            name: "header_cursor",
+            doc: "A token of a header goes into the next request",
+            table: Table { keys: HEADER_CURSOR, later: &[] },
+        },
+        Variant {
+            name: "keyset",
+            doc: "A field of the last record goes into the next request",
+            table: Table { keys: KEYSET, later: &[] },
+        },
+        Variant {
             name: "json_link",
             doc: "A URL of the body",
             table: Table {
-                keys: &[Key::new("next_url_path", TEXT, "Where the body has the next page's URL").default("\"next\"")],
+                keys: &[
+                    Key::new(
+                        "next_url_path",
+                        TEXT,
+                        "Where the body has the next page's URL, an object that holds it, or a list of links",
+                    )
+                    .default("\"next\""),
+                    LINKS_NEXT_KEY,
+                    KEEP_PARAMS,
+                ],
                 later: &[],
             },
         },
@@ -112,14 +206,15 @@ pub(super) const PAGINATOR: Tagged = Tagged {
             doc: "A `Link` header (RFC 8288)",
             table: Table {
                 keys: &[
-                    Key::new("links_next_key", TEXT, "Relation of the next page").default("\"next\""),
+                    LINKS_NEXT_KEY,
                     Key::new("next_url_header", TEXT, "A header with a bare URL, in place of `Link`"),
+                    KEEP_PARAMS,
                 ],
                 later: &[],
             },
         },
     ],
-    later: &["header_cursor", "keyset"],
+    later: &[],
 };
 
 const ACTION: Key = Key::new(

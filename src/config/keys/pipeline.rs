@@ -2,7 +2,7 @@
 
 use super::auth::AUTH;
 use super::formats::{ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY};
-use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
+use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, ON_REPEATED_KEY, PAGINATOR, POLL, RESPONSE_ACTIONS, SELECTED};
 use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
 use crate::config::spec::{Choice, Key, Kind, Table};
 
@@ -192,6 +192,8 @@ const REQUEST: &[Key] = &[
     PAGINATION,
     MAX_PAGES,
     ON_REPEAT,
+    ON_REPEATED_KEY,
+    POLL,
     RESPONSE_ACTIONS,
     EXPECT,
 ];
@@ -262,9 +264,7 @@ const RESOURCE: Table = Table {
         "max_table_nesting",
         "nested",
         "schema_contract",
-        "poll",
         "walk",
-        "on_repeated_key",
         "retire_absent",
     ],
 };

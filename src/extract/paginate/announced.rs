@@ -1,9 +1,9 @@
 //! Totals and "has more" that the file declares, read from an answer.
 
 use super::super::envelope::Fact;
-use super::PageFacts;
+use super::{Limits, PageFacts, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{FactPlace, FieldPath, TotalSpec};
+use crate::plan::model::{FactPlace, TotalSpec};
 
 /// What the server announced, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +48,7 @@ impl Announced {
     pub(super) fn read(
         &mut self,
         total: Option<&TotalSpec>,
-        has_more_path: Option<&FieldPath>,
+        has_more: Option<&FactPlace>,
         facts: &PageFacts<'_>,
         is_strict: bool,
     ) -> Result<()> {
@@ -58,12 +58,18 @@ impl Announced {
             self.total = Some(total);
             self.total_first.get_or_insert(total);
         }
-        self.has_more = match has_more_path {
-            Some(path) => read_has_more(path, facts, is_strict)?,
+        self.has_more = match has_more {
+            Some(place) => read_has_more(place, facts, is_strict)?,
             None => None,
         };
         Ok(())
     }
+}
+
+/// A first answer must have the facts that the file declares, unless it may be an answer without anything.
+pub(super) fn is_strict(facts: &PageFacts<'_>, progress: &Progress, limits: &Limits) -> bool {
+    let may_be_bare = facts.record_count == 0 && (limits.allow_missing || facts.envelope.root().is_none());
+    progress.page_count == 1 && !may_be_bare
 }
 
 fn records(total: Option<Total>) -> Option<u64> {
@@ -105,26 +111,37 @@ fn read_total(spec: &TotalSpec, facts: &PageFacts<'_>, is_strict: bool) -> Resul
 }
 
 /// Whether the server says that there is more; null says nothing.
-pub(super) fn read_has_more(path: &FieldPath, facts: &PageFacts<'_>, is_strict: bool) -> Result<Option<bool>> {
-    let Some(fact) = facts.envelope.fact(path)? else {
-        return if is_strict { Err(missing("has_more", &format!("`{path}` in the body"))) } else { Ok(None) };
+pub(super) fn read_has_more(place: &FactPlace, facts: &PageFacts<'_>, is_strict: bool) -> Result<Option<bool>> {
+    let (fact, shown) = match place {
+        FactPlace::Body(path) => (facts.envelope.fact(path)?, format!("`{path}`")),
+        FactPlace::Header(name) => (header_fact(facts, name), format!("header `{name}`")),
+    };
+    let Some(fact) = fact else {
+        let place = if let FactPlace::Body(_) = place { format!("{shown} in the body") } else { shown };
+        return if is_strict { Err(missing("has_more", &place)) } else { Ok(None) };
     };
     match &fact {
         Fact::Null => Ok(None),
         Fact::Boolean(more) => Ok(Some(*more)),
-        Fact::Number(text) | Fact::Text(text) => match text.to_ascii_lowercase().as_str() {
+        Fact::Number(text) | Fact::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => Ok(Some(true)),
             "false" | "0" | "no" | "" => Ok(Some(false)),
-            _ => Err(Error::new(Kind::Paging, format!("has_more at `{path}` is neither true nor false"))),
+            _ => Err(Error::new(Kind::Paging, format!("has_more at {shown} is neither true nor false"))),
         },
         Fact::Nested(shape) => {
-            Err(Error::new(Kind::Paging, format!("has_more at `{path}` is {shape}, neither true nor false")))
+            Err(Error::new(Kind::Paging, format!("has_more at {shown} is {shape}, neither true nor false")))
         }
     }
+}
+
+/// A header as a fact; `None` if the answer does not have it.
+pub(super) fn header_fact(facts: &PageFacts<'_>, name: &str) -> Option<Fact> {
+    let value = facts.headers.get(name)?;
+    Some(Fact::Text(String::from_utf8_lossy(value.as_bytes()).trim().to_owned()))
 }
 
 fn missing(what: &str, place: &str) -> Error {
     Error::new(Kind::Paging, format!("the first answer has no {what}, which the paginator declares"))
         .with("expected at", place)
-        .hint(format!("correct `{what}_path`, or remove it: paging then ends with an empty page"))
+        .hint(format!("correct where `{what}` is told, or leave it out: an empty page then is the end"))
 }

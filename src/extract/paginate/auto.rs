@@ -4,13 +4,17 @@
 //! The body is looked at only beside a list: a lone object's fields are its own.
 
 use super::super::envelope::{Envelope, Fact};
-use super::super::raw::{self, Shape};
+use super::super::raw::Shape;
 use super::names::*;
-use super::token::header_link;
+use super::token::{header_link, link_at};
 use super::{PageFacts, PagingKind, Warning};
 use crate::error::{Error, Kind, Result};
 use crate::http::HeaderMap;
-use crate::plan::model::{CursorPaging, FieldPath, Step};
+use crate::plan::model::{CursorPaging, FactPlace, FieldPath, HeaderLink, JsonLink, Step};
+use crate::words::counted;
+
+/// The relation of the next page.
+const NEXT: &str = "next";
 
 /// What was found, and a warning if that is a page which may not be all.
 pub(super) struct Found {
@@ -38,15 +42,20 @@ enum Signs {
 /// There is more, and nothing to follow.
 pub(super) fn find(facts: &PageFacts<'_>, request_has_body: bool) -> Result<Found> {
     let found = |kind| Ok(Found { kind, warning: None });
-    if header_link("next", None, facts.headers).is_some() {
-        return found(PagingKind::HeaderLink { relation: "next".to_owned(), header: None });
+    if header_link(NEXT, None, facts.headers).is_some() {
+        return found(PagingKind::HeaderLink(HeaderLink {
+            links_next_key: NEXT.to_owned(),
+            next_url_header: None,
+            keep_params: true,
+        }));
     }
     if !facts.is_list {
         return found(PagingKind::SinglePage);
     }
     let places = Places::new(facts);
-    if let Some(path) = places.first(NEXT_LINKS, is_url)? {
-        return found(PagingKind::JsonLink(path));
+    if let Some(next_url_path) = places.link()? {
+        let links_next_key = NEXT.to_owned();
+        return found(PagingKind::JsonLink(JsonLink { next_url_path, links_next_key, keep_params: true }));
     }
     if let Some((cursor_path, param)) = places.cursor()? {
         if request_has_body {
@@ -58,9 +67,10 @@ pub(super) fn find(facts: &PageFacts<'_>, request_has_body: bool) -> Result<Foun
             }));
         }
         return found(PagingKind::Cursor(CursorPaging {
-            cursor_path,
+            cursor: FactPlace::Body(cursor_path),
             cursor_param: Some(param.to_owned()),
-            has_more_path: None,
+            total: None,
+            has_more: None,
             stop_on_empty_page: false,
         }));
     }
@@ -116,6 +126,21 @@ impl<'a> Places<'a> {
         Ok(self.all(names)?.into_iter().find(|(_, fact)| fits(fact)).map(|(path, _)| path))
     }
 
+    /// A URL of the next page: under a name of its own, or in a list of links.
+    fn link(&self) -> Result<Option<FieldPath>> {
+        if let Some(path) = self.first(NEXT_LINKS, is_url)? {
+            return Ok(Some(path));
+        }
+        for (path, fact) in self.all(LINK_LISTS)? {
+            if matches!(fact, Fact::Nested(Shape::List))
+                && link_at(self.envelope, &path, NEXT)?.as_ref().is_some_and(is_url)
+            {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
     /// A cursor whose parameter is known by convention.
     fn cursor(&self) -> Result<Option<(FieldPath, &'static str)>> {
         let graph = path(&[], "", GRAPH_CURSOR.0);
@@ -151,11 +176,7 @@ fn signs(places: &Places<'_>, facts: &PageFacts<'_>) -> Result<Signs> {
         if matches!(&fact, Fact::Boolean(true))
             || matches!(&fact, Fact::Text(t) | Fact::Number(t) if t == "true" || t == "1")
         {
-            return Ok(more(
-                &path,
-                "says that there is more",
-                format!("type = \"offset\", limit = {}, has_more_path = \"{path}\"", facts.record_count),
-            ));
+            return Ok(more(&path, "says that there is more", goes_on(places, facts, &path)?));
         }
         told = true;
     }
@@ -177,16 +198,36 @@ fn signs(places: &Places<'_>, facts: &PageFacts<'_>) -> Result<Signs> {
             return Ok(more(&path, "holds the number of the next page", "type = \"page_number\"".to_owned()));
         }
     }
-    for (path, _) in places.all(&["links", "link"])? {
-        if lists_next(facts.envelope, &path)? {
-            return Ok(more(
-                &path,
-                "lists a link to the next page",
-                "type = \"json_link\", next_url_path = \"…\"".to_owned(),
-            ));
+    for name in NEXT_HEADERS {
+        match facts.headers.get(*name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned()) {
+            Some(text) if !text.is_empty() && text != "0" => return Ok(Signs::More(header_sign(name, &text))),
+            found => told |= found.is_some(),
         }
     }
     total_signs(places, facts, told)
+}
+
+/// The paginator to suggest where only `has_more` is told. Stripe and those who follow it (`"object": "list"`) go on behind the
+/// last record.
+fn goes_on(places: &Places<'_>, facts: &PageFacts<'_>, path: &FieldPath) -> Result<String> {
+    let object = places.envelope.fact(&FieldPath(vec!["object".to_owned()]))?;
+    Ok(if object == Some(Fact::Text("list".to_owned())) {
+        format!("type = \"keyset\", field = \"id\", param = \"starting_after\", has_more_path = \"{path}\"")
+    } else {
+        format!("type = \"offset\", limit = {}, has_more_path = \"{path}\"", facts.record_count)
+    })
+}
+
+/// A header that tells of a next page, by its number or by a token whose parameter nobody knows.
+fn header_sign(name: &str, text: &str) -> More {
+    let is_number = text.bytes().all(|c| c.is_ascii_digit());
+    let paginator = if is_number {
+        "type = \"page_number\"".to_owned()
+    } else {
+        format!("type = \"header_cursor\", cursor_key = \"{name}\", cursor_param = \"…\"")
+    };
+    let says = if is_number { "(a header) holds the number of the next page" } else { "(a header) holds a cursor" };
+    More { path: name.to_owned(), says: says.to_owned(), paginator }
 }
 
 /// Totals of the body and of the headers.
@@ -197,7 +238,7 @@ fn total_signs(places: &Places<'_>, facts: &PageFacts<'_>, mut told: bool) -> Re
     for (path, pages) in in_body(TOTAL_PAGES)? {
         if pages > 1 {
             let paginator = format!("type = \"page_number\", total_pages_path = \"{path}\"");
-            return Ok(more(&path, &format!("announces {pages} pages"), paginator));
+            return Ok(more(&path, &format!("announces {}", counted(pages, "page")), paginator));
         }
         told = true;
     }
@@ -205,7 +246,7 @@ fn total_signs(places: &Places<'_>, facts: &PageFacts<'_>, mut told: bool) -> Re
         if total > facts.record_count {
             let paginator =
                 format!("type = \"offset\", limit = {}, total_path = \"{path}\"", facts.record_count.max(1));
-            return Ok(more(&path, &format!("announces {total} records"), paginator));
+            return Ok(more(&path, &format!("announces {}", counted(total, "record")), paginator));
         }
         told = true;
     }
@@ -252,21 +293,4 @@ fn whole(fact: &Fact) -> Option<u64> {
 
 fn header_number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// Whether a list of links (`[{"rel": "next", "href": …}]`) has one to the next page.
-fn lists_next(envelope: &Envelope, path: &FieldPath) -> Result<bool> {
-    let Some(list) = envelope.node(path)?.filter(|node| node.shape() == Shape::List) else { return Ok(false) };
-    for link in raw::elements(list.text())? {
-        if Shape::of(&link) != Shape::Object {
-            continue;
-        }
-        let is_next = |(name, value): &(String, bytes::Bytes)| {
-            matches!(name.as_str(), "rel" | "relation") && &value[..] == b"\"next\""
-        };
-        if raw::members(&link)?.iter().any(is_next) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

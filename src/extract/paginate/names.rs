@@ -41,6 +41,21 @@ pub(super) const NEXT_LINKS: &[&str] = &[
     "odata.nextLink",
 ];
 
+/// Lists of links, each with its relation.
+pub(super) const LINK_LISTS: &[&str] = &["links", "_links", "link"];
+
+/// Headers with a token or the number of the next page.
+pub(super) const NEXT_HEADERS: &[&str] = &[
+    "x-next-cursor",
+    "x-next-page-token",
+    "x-next-token",
+    "x-next-page",
+    "x-continuation-token",
+    "x-ms-continuation",
+    "x-ms-continuationtoken",
+    "continuation-token",
+];
+
 /// Cursors and the one parameter that by convention takes them.
 pub(super) const NEXT_CURSORS: &[(&str, &str)] = &[
     ("next_cursor", "cursor"),

@@ -1,18 +1,20 @@
 //! `offset` and `page_number`: the client counts.
 
-use super::announced::Total;
-use super::{EndReason, Limits, Next, PageFacts, PageRequest, Progress};
+use super::announced::{Total, is_strict};
+use super::seam::{Join, Seams, nothing_new};
+use super::{EMPTY_PAGES_MAX, EndReason, Limits, Next, PageFacts, PageRequest, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::{Offset, PageNumber};
-
-/// Empty pages in a row, while the server says that there is more, that are an error.
-const EMPTY_PAGES_MAX: u32 = 3;
+use crate::words::counted;
+use bytes::Bytes;
 
 /// An `offset` walk.
 #[derive(Debug)]
 pub(super) struct OffsetPaging {
     keys: Offset,
     offset: u64,
+    /// With `overlap`.
+    seams: Option<Seams>,
 }
 
 /// A `page_number` walk.
@@ -39,7 +41,7 @@ enum Verdict {
 
 impl OffsetPaging {
     pub(super) fn new(keys: Offset) -> Self {
-        OffsetPaging { offset: keys.initial_offset, keys }
+        OffsetPaging { offset: keys.initial_offset, seams: keys.overlap.then(Seams::default), keys }
     }
 
     /// Parameter that moves from page to page.
@@ -57,29 +59,80 @@ impl OffsetPaging {
     }
 
     pub(super) fn request(&self) -> PageRequest {
+        self.request_at(self.offset)
+    }
+
+    fn request_at(&self, offset: u64) -> PageRequest {
         let mut params = Vec::new();
-        params.extend(self.keys.offset_param.clone().map(|name| (name, self.offset.to_string())));
+        params.extend(self.keys.offset_param.clone().map(|name| (name, offset.to_string())));
         params.extend(self.keys.limit_param.clone().map(|name| (name, self.keys.limit.to_string())));
-        PageRequest { params, offset: Some(self.offset), limit: Some(self.keys.limit), ..PageRequest::default() }
+        PageRequest { params, offset: Some(offset), limit: Some(self.keys.limit), ..PageRequest::default() }
+    }
+
+    /// Records of a page that is as full as it can be.
+    pub(super) fn full_size(&self) -> Option<u64> {
+        Some(self.keys.limit)
+    }
+
+    /// The request behind another one that brings a page of a size.
+    pub(super) fn predict(&self, after: &PageRequest, size: u64, total: Option<Total>) -> Option<PageRequest> {
+        if self.seams.is_some() {
+            return None;
+        }
+        let step = if self.keys.advance_by_limit { self.keys.limit } else { size };
+        let next = after.offset?.checked_add(step)?;
+        let is_beyond = match total {
+            Some(Total::Records(total)) => next - self.origin() >= total,
+            Some(Total::Pages(total)) => (next - self.keys.initial_offset) / step.max(1) >= total,
+            None => false,
+        };
+        let is_bounded = self.keys.maximum_offset.is_some_and(|max| next >= max);
+        (!is_beyond && !is_bounded).then(|| self.request_at(next))
+    }
+
+    /// What of a page is new.
+    pub(super) fn join(&mut self, records: &[Bytes]) -> Result<Join> {
+        let Some(seams) = &mut self.seams else { return Ok(Join::whole()) };
+        if let Some(joined) = seams.join(records, self.offset)? {
+            return Ok(Join::Page(joined));
+        }
+        self.offset = seams.back(self.offset, self.keys.initial_offset)?;
+        Ok(Join::Back(self.request()))
+    }
+
+    /// Whether the page in hand lies before one that did not follow.
+    pub(super) fn is_back(&self) -> bool {
+        self.seams.as_ref().is_some_and(Seams::is_back)
     }
 
     pub(super) fn next(&mut self, facts: &PageFacts<'_>, progress: &mut Progress, limits: &Limits) -> Result<Next> {
         let is_strict = is_strict(facts, progress, limits);
-        progress.announced.read(self.keys.total.as_ref(), self.keys.has_more_path.as_ref(), facts, is_strict)?;
-        let by_limit = self.keys.advance_by_limit || facts.record_count == 0;
-        let read_to =
-            self.offset.saturating_add(if self.keys.advance_by_limit { self.keys.limit } else { facts.record_count });
-        let step = if by_limit { self.keys.limit.max(1) } else { facts.record_count };
+        progress.announced.read(self.keys.total.as_ref(), self.keys.has_more.as_ref(), facts, is_strict)?;
+        let received = facts.record_count;
+        let step = match &mut self.seams {
+            Some(seams) if received > 0 => seams.settle(facts.joined, self.offset, received),
+            _ if self.keys.advance_by_limit || received == 0 => self.keys.limit.max(1),
+            _ => received,
+        };
+        let read_to = self.offset.saturating_add(if self.keys.advance_by_limit { self.keys.limit } else { received });
         let next = self.offset.checked_add(step).ok_or_else(overflow)?;
+        // Alone, the record that two pages share says that nothing is behind it. Beside others it says nothing.
+        let new_count = received - facts.joined.left_out.min(received);
+        let count = if received > 1 { received } else { new_count };
+        let beyond = if count == 0 { self.offset.saturating_add(self.keys.limit) } else { next };
         let position = Position {
             records: read_to - self.origin(),
-            records_by_size: next - self.origin(),
+            records_by_size: beyond.max(next) - self.origin(),
             pages: progress.page_count,
         };
-        if let Verdict::End(reason) = verdict(facts.record_count, progress, &position)? {
-            return Ok(Next::End(reason));
+        if let Verdict::End(reason) = verdict(count, progress, &position)? {
+            let is_seam_alone = received > 0 && reason == EndReason::EmptyPage;
+            return Ok(Next::End(if is_seam_alone { EndReason::NothingNew } else { reason }));
         }
-        if let Some(max) = self.keys.maximum_offset.filter(|max| next >= *max) {
+        if self.seams.is_some() && progress.empty_in_a_row >= EMPTY_PAGES_MAX {
+            return Err(nothing_new());
+        }
+        if let Some(max) = self.keys.maximum_offset.filter(|max| next.max(read_to) >= *max) {
             return Ok(Next::End(EndReason::MaximumOffset(max)));
         }
         self.offset = next;
@@ -108,15 +161,38 @@ impl NumberPaging {
     }
 
     pub(super) fn request(&self) -> PageRequest {
+        self.request_of(self.number)
+    }
+
+    fn request_of(&self, number: u64) -> PageRequest {
         let mut params = Vec::new();
-        params.extend(self.keys.page_param.clone().map(|name| (name, self.number.to_string())));
+        params.extend(self.keys.page_param.clone().map(|name| (name, number.to_string())));
         params.extend(self.keys.page_size_param.clone().zip(self.keys.page_size.map(|size| size.to_string())));
-        PageRequest { params, page_number: Some(self.number), limit: self.keys.page_size, ..PageRequest::default() }
+        PageRequest { params, page_number: Some(number), limit: self.keys.page_size, ..PageRequest::default() }
+    }
+
+    /// Records of a page that is as full as it can be, as far as the file says it.
+    pub(super) fn full_size(&self) -> Option<u64> {
+        self.keys.page_size
+    }
+
+    /// The request behind another one that brings a page of a size.
+    pub(super) fn predict(&self, after: &PageRequest, size: u64, total: Option<Total>) -> Option<PageRequest> {
+        let before = after.page_number?;
+        let next = before.checked_add(1)?;
+        let pages = self.pages_skipped().saturating_add(next - self.keys.base_page);
+        let is_beyond = match total {
+            Some(Total::Records(total)) => pages.saturating_mul(size) >= total,
+            Some(Total::Pages(total)) => pages >= total,
+            None => false,
+        };
+        let is_bounded = self.keys.maximum_page.is_some_and(|max| before >= max);
+        (!is_beyond && !is_bounded).then(|| self.request_of(next))
     }
 
     pub(super) fn next(&mut self, facts: &PageFacts<'_>, progress: &mut Progress, limits: &Limits) -> Result<Next> {
         let is_strict = is_strict(facts, progress, limits);
-        progress.announced.read(self.keys.total.as_ref(), self.keys.has_more_path.as_ref(), facts, is_strict)?;
+        progress.announced.read(self.keys.total.as_ref(), self.keys.has_more.as_ref(), facts, is_strict)?;
         let pages = self.pages_skipped().saturating_add(progress.page_count);
         let position = Position {
             records: self.skipped().saturating_add(progress.record_count),
@@ -132,12 +208,6 @@ impl NumberPaging {
         self.number = self.number.checked_add(1).ok_or_else(overflow)?;
         Ok(Next::Page(self.request()))
     }
-}
-
-/// A first answer must have the facts that the file declares, unless it may be an answer without anything.
-fn is_strict(facts: &PageFacts<'_>, progress: &Progress, limits: &Limits) -> bool {
-    let may_be_bare = facts.record_count == 0 && (limits.allow_missing || facts.envelope.root().is_none());
-    progress.page_count == 1 && !may_be_bare
 }
 
 /// Whether a page ends the list. A total or has_more decides where there is one; without, an empty page does.
@@ -174,8 +244,8 @@ fn verdict(record_count: u64, progress: &Progress, position: &Position) -> Resul
 
 fn empty_pages(progress: &Progress) -> Error {
     let says = match progress.announced.total() {
-        Some(Total::Records(total)) => format!("a total of {total} records"),
-        Some(Total::Pages(total)) => format!("a total of {total} pages"),
+        Some(Total::Records(total)) => format!("a total of {}", counted(total, "record")),
+        Some(Total::Pages(total)) => format!("a total of {}", counted(total, "page")),
         None => "that there is more".to_owned(),
     };
     Error::new(Kind::Paging, format!("{EMPTY_PAGES_MAX} empty pages in a row although the server announces {says}"))

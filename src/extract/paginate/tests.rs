@@ -1,11 +1,14 @@
 use super::super::envelope::tests::{envelope, path};
-use super::super::fixture::{cursor, offset, page_number, resource, total};
+use super::super::fixture::{cursor, header_link, json_link, offset, page_number, resource, total};
 use super::super::select::RecordSelector;
 use super::*;
 use crate::plan::model::{FactPlace, TotalSpec};
 use proptest::prelude::*;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
+
+mod keys;
+mod seams;
 
 /// What a simulated server answers: a body and headers.
 type Answer = (Value, Vec<(&'static str, String)>);
@@ -18,13 +21,14 @@ struct Walked {
     /// Parameters of each request, or its link.
     requests: Vec<String>,
     warnings: Vec<String>,
+    moved: u64,
 }
 
 /// Walks a simulated server to the end, as the engine does.
 fn walk(resource: &Resource, mut server: impl FnMut(&PageRequest) -> Answer) -> Result<Walked> {
     let mut paging = Paging::new(resource);
     let (mut selector, mut seen) = (RecordSelector::new(resource), SeenPages::default());
-    let (mut rows, mut requests, mut page) = (Vec::new(), Vec::new(), paging.first());
+    let (mut rows, mut requests, mut page, mut moved) = (Vec::new(), Vec::new(), paging.first(), 0);
     let end = loop {
         assert!(requests.len() < 500, "the walk does not end: {requests:?}");
         requests.push(match &page.link {
@@ -34,13 +38,22 @@ fn walk(resource: &Resource, mut server: impl FnMut(&PageRequest) -> Answer) -> 
         let (body, headers) = server(&page);
         let envelope = envelope(&body.to_string());
         let selection = selector.select(&envelope)?;
-        if super::super::select::has_records(&selection.records)
-            && let PageSeen::SameAs(same) = seen.note(requests.len() as u64, &selection.records)
-        {
+        let looks_back = paging.looks_back();
+        let joined = match paging.join(&selection.records)? {
+            Join::Page(joined) => joined,
+            Join::Back(back) => {
+                page = back;
+                continue;
+            }
+        };
+        let new = joined.records.clone().unwrap_or_else(|| selection.records.clone());
+        let has_records = super::super::select::has_records;
+        let is_compared = has_records(&selection.records) && !looks_back && (has_records(&new) || paging.counts_on());
+        if is_compared && let PageSeen::SameAs(same) = seen.note(requests.len() as u64, &selection.records) {
             break paging.repeated_page(requests.len() as u64, same)?;
         }
-        let values: Vec<Value> = selection
-            .records
+        moved += joined.moved;
+        let values: Vec<Value> = new
             .iter()
             .flat_map(|slice| match serde_json::from_slice(slice).unwrap() {
                 Value::Array(rows) => rows,
@@ -52,20 +65,22 @@ fn walk(resource: &Resource, mut server: impl FnMut(&PageRequest) -> Answer) -> 
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap()));
         let url = page.link.clone().unwrap_or_else(|| Url::parse("https://api.test/v1/videos?limit=10").unwrap());
         let facts = PageFacts {
-            record_count: values.len() as u64,
+            record_count: values.len() as u64 + joined.left_out,
+            records: &selection.records,
+            joined: &joined,
             is_list: selection.is_list,
             envelope: &envelope,
             headers: &headers.collect(),
             url: &url,
             steps: selector.steps(),
         };
-        rows.extend(values.iter().filter_map(Value::as_u64));
+        rows.extend(values.iter().filter_map(|value| value.as_u64().or_else(|| value["id"].as_u64())));
         match paging.next(&facts)? {
             Next::Page(next) => page = next,
             Next::End(reason) => break reason,
         }
     };
-    Ok(Walked { rows, end, requests, warnings: paging.warnings().iter().map(ToString::to_string).collect() })
+    Ok(Walked { rows, end, requests, warnings: paging.warnings().iter().map(ToString::to_string).collect(), moved })
 }
 
 fn offset_with(change: impl FnOnce(&mut crate::plan::model::Offset)) -> Resource {
@@ -135,7 +150,7 @@ fn a_declared_total_or_has_more_must_be_in_the_first_answer() {
         message(walk(&with_total, |_| plain(vec![1]))),
         "the first answer has no total, which the paginator declares"
     );
-    let with_more = offset_with(|keys| keys.has_more_path = Some(path("more")));
+    let with_more = offset_with(|keys| keys.has_more = Some(FactPlace::Body(path("more"))));
     assert_eq!(
         message(walk(&with_more, |_| plain(vec![1]))),
         "the first answer has no has_more, which the paginator declares"
@@ -147,7 +162,7 @@ fn has_more_decides_in_all_its_writings() {
     for (yes, no) in
         [(json!(true), json!(false)), (json!("true"), json!("false")), (json!(1), json!(0)), (json!("1"), json!(""))]
     {
-        let resource = offset_with(|keys| keys.has_more_path = Some(path("has_more")));
+        let resource = offset_with(|keys| keys.has_more = Some(FactPlace::Body(path("has_more"))));
         let walked = walk(&resource, |page| {
             let from = page.offset.unwrap();
             (json!({ "data": rows(20, from, 10), "has_more": if from < 10 { &yes } else { &no } }), Vec::new())
@@ -155,7 +170,7 @@ fn has_more_decides_in_all_its_writings() {
         let walked = walked.unwrap();
         assert_eq!((walked.rows.len(), walked.end, walked.requests.len()), (20, EndReason::NoMore, 2));
     }
-    let resource = offset_with(|keys| keys.has_more_path = Some(path("has_more")));
+    let resource = offset_with(|keys| keys.has_more = Some(FactPlace::Body(path("has_more"))));
     let odd = walk(&resource, |_| (json!({ "data": [1], "has_more": "perhaps" }), Vec::new()));
     assert_eq!(message(odd), "has_more at `has_more` is neither true nor false");
 }
@@ -181,14 +196,15 @@ fn three_empty_pages_in_a_row_are_an_error_while_there_is_more() {
     let result =
         walk(&resource, |page| (json!({ "data": rows(5, page.offset.unwrap(), 10), "total": 99 }), Vec::new()));
     assert_eq!(message(result), "3 empty pages in a row although the server announces a total of 99 records");
-    let resource = pages_with(|keys| keys.has_more_path = Some(path("more")));
+    let resource = pages_with(|keys| keys.has_more = Some(FactPlace::Body(path("more"))));
     let result = walk(&resource, |_| (json!({ "data": [], "more": true }), Vec::new()));
     assert_eq!(message(result), "3 empty pages in a row although the server announces that there is more");
 }
 
 #[test]
 fn a_hard_bound_wins_over_has_more() {
-    let resource = offset_with(|keys| (keys.has_more_path, keys.maximum_offset) = (Some(path("more")), Some(30)));
+    let resource =
+        offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(FactPlace::Body(path("more"))), Some(30)));
     let walked =
         walk(&resource, |page| (json!({ "data": rows(1000, page.offset.unwrap(), 10), "more": true }), Vec::new()));
     let walked = walked.unwrap();
@@ -203,7 +219,8 @@ fn a_hard_bound_wins_over_has_more() {
 
 #[test]
 fn advancing_by_the_limit_serves_servers_that_filter_after_paging() {
-    let resource = offset_with(|keys| (keys.advance_by_limit, keys.has_more_path) = (true, Some(path("more"))));
+    let resource =
+        offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(FactPlace::Body(path("more")))));
     let walked = walk(&resource, |page| {
         let from = page.offset.unwrap();
         let data: Vec<_> = rows(40, from, 10).into_iter().filter(|row| row % 3 == 0).collect();
@@ -335,7 +352,7 @@ fn a_cursor_ends_when_it_says_nothing() {
 #[test]
 fn more_without_a_cursor_is_an_error_and_no_more_with_a_cursor_is_the_end() {
     let mut keys = cursor("next");
-    keys.has_more_path = Some(path("more"));
+    keys.has_more = Some(FactPlace::Body(path("more")));
     let resource = resource(Paginator::Cursor(keys));
     let server = |more: bool, next: Value| {
         move |_: &PageRequest| (json!({ "data": [1], "next": next, "more": more }), Vec::new())
@@ -365,7 +382,7 @@ fn a_cursor_seen_before_is_an_error_or_the_end() {
 
 #[test]
 fn an_empty_page_with_a_cursor_goes_on_unless_it_is_said_to_be_the_end() {
-    let server = |page: &PageRequest| match page.cursor.as_deref() {
+    let server = |page: &PageRequest| match page.cursor.as_ref().and_then(Value::as_str) {
         None => (json!({ "data": [1], "next": "b" }), Vec::new()),
         Some("b") => (json!({ "data": [], "next": "c" }), Vec::new()),
         _ => (json!({ "data": [2], "next": null }), Vec::new()),
@@ -385,7 +402,7 @@ fn an_empty_page_with_a_cursor_goes_on_unless_it_is_said_to_be_the_end() {
 
 #[test]
 fn links_of_a_body_resolve_and_end() {
-    let resource = resource(Paginator::JsonLink { next_url_path: path("next") });
+    let resource = resource(json_link("next"));
     let one = |next: Value| {
         let mut count = 0;
         walk(&resource, |_| {
@@ -414,7 +431,7 @@ fn links_of_a_body_resolve_and_end() {
 
 #[test]
 fn a_link_to_a_page_already_fetched_is_a_repetition() {
-    let mut resource = resource(Paginator::JsonLink { next_url_path: path("next") });
+    let mut resource = resource(json_link("next"));
     let same = |_: &PageRequest| (json!({ "data": [1], "next": "https://api.test/v1/videos?limit=10" }), Vec::new());
     assert_eq!(message(walk(&resource, same)), "page 1 gives a next link that was followed before");
     resource.on_repeat = OnRepeat::Stop;
@@ -430,11 +447,11 @@ fn links_of_headers_are_followed() {
             Some(_) => plain(vec![2]),
         })
     };
-    let link = || Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: None };
+    let link = || header_link(None);
     let walked = follow(link(), "link", "</v1/b>; rel=\"next\"").unwrap();
     assert_eq!(walked.requests, ["", "https://api.test/v1/b"]);
     assert_eq!(walked.end, EndReason::NoNextLink);
-    let bare = Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: Some("x-next".into()) };
+    let bare = header_link(Some("x-next"));
     assert_eq!(follow(bare, "x-next", "/v1/c").unwrap().requests[1], "https://api.test/v1/c");
     assert_eq!(follow(link(), "link", "</v1/b>; rel=\"prev\"").unwrap().requests.len(), 1);
 }
@@ -453,6 +470,16 @@ fn auto_follows_what_needs_no_guess() {
         (json!({ "value": [1], "@odata.nextLink": "https://api.test/v1/b" }), "", "https://api.test/v1/b"),
         (json!({ "data": { "items": [1], "next": "/v1/b" } }), "", "https://api.test/v1/b"),
         (json!([1]), "</v1/b>; rel=next", "https://api.test/v1/b"),
+        (
+            json!({ "data": [1], "links": [{ "rel": "self", "href": "/" }, { "rel": "next", "href": "/v1/b" }] }),
+            "",
+            "https://api.test/v1/b",
+        ),
+        (
+            json!({ "data": [1], "link": [{ "relation": "next", "url": "https://api.test/v1/b" }] }),
+            "",
+            "https://api.test/v1/b",
+        ),
         (json!({ "data": [1], "next_cursor": "x" }), "", "cursor=x"),
         (json!({ "data": [1], "nextPageToken": "x" }), "", "pageToken=x"),
         (json!({ "data": [1], "response_metadata": { "next_cursor": "x" } }), "", "cursor=x"),
@@ -483,10 +510,7 @@ fn auto_never_takes_a_first_page_for_all_when_there_is_more() {
         (json!({ "content": [{ "id": 1 }], "last": false }), "`last` says that this is not the last page"),
         (json!({ "data": [1], "next": "eyJpZCI6MX0" }), "`next` holds a cursor"),
         (json!({ "data": [1], "cursor": { "next": "abc" } }), "`cursor.next` holds a cursor"),
-        (
-            json!({ "data": [1], "links": [{ "rel": "self", "href": "/" }, { "rel": "next", "href": "/b" }] }),
-            "`links` lists a link to the next page",
-        ),
+        (json!({ "object": "list", "data": [{ "id": 1 }], "has_more": true }), "`has_more` says that there is more"),
         (json!({ "data": [1], "next": null, "total": 500 }), "`total` announces 500 records"),
     ] {
         let error = walk(&resource(Paginator::Auto), |_| (body.clone(), Vec::new())).unwrap_err();
@@ -555,14 +579,14 @@ fn tells() -> impl Strategy<Value = Tells> {
     ]
 }
 
-fn declared(tells: Tells) -> (Option<TotalSpec>, Option<FieldPath>) {
+fn declared(tells: Tells) -> (Option<TotalSpec>, Option<FactPlace>) {
     let pages = TotalSpec { place: FactPlace::Body(path("pages")), pages: true };
     match tells {
         Tells::Nothing => (None, None),
         Tells::Total => (Some(total("total")), None),
         Tells::Pages => (Some(pages), None),
-        Tells::HasMore => (None, Some(path("more"))),
-        Tells::TotalAndHasMore => (Some(total("total")), Some(path("more"))),
+        Tells::HasMore => (None, Some(FactPlace::Body(path("more")))),
+        Tells::TotalAndHasMore => (Some(total("total")), Some(FactPlace::Body(path("more")))),
     }
 }
 
@@ -574,7 +598,7 @@ proptest! {
         let size = cap.min(limit);
         let resource = offset_with(|keys| {
             (keys.limit, keys.initial_offset) = (limit, initial);
-            (keys.total, keys.has_more_path) = declared(tells);
+            (keys.total, keys.has_more) = declared(tells);
         });
         let walked = walk(&resource, |page| {
             let from = page.offset.unwrap() - initial;
@@ -595,7 +619,7 @@ proptest! {
             keys.base_page = base;
             keys.page_size = asks.then_some(limit);
             keys.page_size_param = asks.then(|| "size".to_owned());
-            (keys.total, keys.has_more_path) = declared(tells);
+            (keys.total, keys.has_more) = declared(tells);
         });
         let walked = walk(&resource, |page| {
             let from = (page.page_number.unwrap() - base) * size;
@@ -609,11 +633,11 @@ proptest! {
 
     #[test]
     fn cursors_and_links_give_every_row_once(count in 0u64..90, size in 1u64..30, short in 0u64..3, links in any::<bool>()) {
-        let paginator = if links { Paginator::JsonLink { next_url_path: path("next") } } else { Paginator::Cursor(cursor("next")) };
+        let paginator = if links { json_link("next") } else { Paginator::Cursor(cursor("next")) };
         let walked = walk(&resource(paginator), |page| {
             let from = match (&page.link, &page.cursor) {
                 (Some(link), _) => link.query().unwrap().trim_start_matches("from=").parse().unwrap(),
-                (None, Some(cursor)) => cursor.parse().unwrap(),
+                (None, Some(cursor)) => cursor.as_u64().unwrap(),
                 (None, None) => 0,
             };
             // Pages are shorter than the size by a little, now and then.

@@ -1,12 +1,14 @@
-use super::super::fixture::{client, incremental, offset, resource};
+use super::super::fixture::{client, header_link, incremental, offset, resource};
 use super::*;
 use crate::http::transport::{TransportError, WireRequest, WireResponse};
 use crate::http::{Limiter, Pace, Transport};
-use crate::plan::model::{Action, Paginator, ResponseAction, Retry};
+use crate::plan::model::{Action, Offset, PageNumber, Paginator, ResponseAction, Retry};
 use crate::run::shutdown::Stop;
 use futures_util::future::BoxFuture;
+use proptest::prelude::*;
 use reqwest::header::{HeaderName, HeaderValue};
 use std::collections::VecDeque;
+use std::sync::Mutex;
 
 type Scripted = (u16, &'static str, &'static str, &'static str);
 
@@ -178,7 +180,7 @@ async fn an_answer_that_is_ignored_or_the_end_ends_the_walk_with_its_status() {
 #[tokio::test]
 async fn links_to_other_hosts_are_followed_only_where_they_are_allowed() {
     let page = |link| (200, "link", link, "[1]");
-    let links = || resource(Paginator::HeaderLink { links_next_key: "next".into(), next_url_header: None });
+    let links = || resource(header_link(None));
     let (mut walk, _) = start(links(), &[page("<https://evil.test/b>; rel=next")]);
     let error = run(&mut walk).await.unwrap_err();
     assert!(error.report().contains("allowed_hosts"), "{}", error.report());
@@ -200,4 +202,137 @@ fn a_walk_can_be_driven_from_any_thread() {
     let (mut walk, _) = start(resource(Paginator::SinglePage), &[]);
     is_send(&walk);
     is_send(&walk.next_page());
+}
+
+/// Lists numbers, by offset or by page, with or without a total; keeps count of requests.
+struct Numbers {
+    count: u64,
+    cap: u64,
+    tells_total: bool,
+    /// Requests from this position on fail the first time.
+    fails_from: Option<u64>,
+    failed: Mutex<std::collections::BTreeSet<u64>>,
+    request_count: std::sync::atomic::AtomicU64,
+}
+
+impl Transport for Numbers {
+    fn call(&self, request: WireRequest) -> BoxFuture<'_, Result<WireResponse, TransportError>> {
+        self.request_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let param = |name: &str| {
+            request.url.query_pairs().find(|(n, _)| n == name).map(|(_, value)| value.parse::<u64>().unwrap())
+        };
+        let size = param("limit").unwrap_or(u64::MAX).min(self.cap);
+        let from = param("offset").unwrap_or_else(|| (param("page").unwrap() - 1) * size);
+        let fails = self.fails_from.is_some_and(|at| from >= at) && self.failed.lock().unwrap().insert(from);
+        let numbers: Vec<u64> = (from.min(self.count)..from.saturating_add(size).min(self.count)).collect();
+        let mut body = serde_json::json!({ "data": numbers });
+        if self.tells_total {
+            body["total"] = self.count.into();
+        }
+        let (status, body) = (if fails { 500 } else { 200 }, Bytes::from(body.to_string()));
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            Ok(WireResponse { status, headers: HeaderMap::new(), body, file: None })
+        })
+    }
+}
+
+/// Walks a list of numbers: the pages, the end, the requests, and the warnings.
+fn walk_numbers(paginator: Paginator, numbers: Numbers) -> (Vec<String>, String, u64, Vec<Warning>) {
+    let numbers = Arc::new(numbers);
+    let mut client = client();
+    client.retry = Retry { max_attempts: 2, statuses: vec![500], ..client.retry };
+    client.concurrency = 4;
+    let http =
+        Http::new(&client, numbers.clone(), Limiter::open(None, &[]).unwrap(), Stop::default(), Pace::RealTime, None);
+    let mut resource = resource(paginator);
+    resource.selector = crate::plan::model::Selector::Path(vec![crate::plan::model::Step::Key("data".into())]);
+    let spec = WalkSpec {
+        resource: Arc::new(resource),
+        client: Arc::new(client),
+        scope: Scope::default(),
+        http,
+        credentials: Arc::new(Credentials::none()),
+        meter: Arc::new(Meter::default()),
+        files: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut walk = Walk::new(spec);
+        let pages = run(&mut walk).await.unwrap();
+        let end = walk.end().map(ToString::to_string).unwrap_or_default();
+        (pages, end, numbers.request_count.load(std::sync::atomic::Ordering::Relaxed), walk.warnings())
+    })
+}
+
+fn numbers(count: u64, cap: u64) -> Numbers {
+    let (failed, request_count) = (Mutex::default(), std::sync::atomic::AtomicU64::new(0));
+    Numbers { count, cap, tells_total: false, fails_from: None, failed, request_count }
+}
+
+fn numbered(by_page: bool, limit: u64, tells_total: bool, prefetch: usize) -> Paginator {
+    let total = tells_total.then(|| super::super::fixture::total("total"));
+    if by_page {
+        Paginator::PageNumber(PageNumber { prefetch, total, ..super::super::fixture::page_number() })
+    } else {
+        Paginator::Offset(Offset { prefetch, total, ..offset(limit) })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn pages_asked_for_ahead_change_nothing(
+        count in 0u64..120, cap in 1u64..20, limit in 1u64..20, by_page in any::<bool>(), tells_total in any::<bool>(),
+        fails_from in proptest::option::of(0u64..120), prefetch in 2usize..9
+    ) {
+        let walked = |prefetch| {
+            let server = Numbers { tells_total, fails_from, ..numbers(count, cap) };
+            walk_numbers(numbered(by_page, limit, tells_total, prefetch), server)
+        };
+        let (one, many) = (walked(1), walked(prefetch));
+        prop_assert_eq!(&one.0, &many.0);
+        prop_assert_eq!((one.1, one.3), (many.1, many.3));
+        let pages = one.0.len() as u64;
+        // Never more guesses than pages that were needed; a failed guess is asked for once more.
+        prop_assert!(many.2 <= (one.2 + pages + 1) * 2, "{} requests for {} pages", many.2, pages);
+    }
+}
+
+#[test]
+fn short_lists_cost_no_request_ahead_and_totals_bound_them() {
+    let (_, _, requests, _) = walk_numbers(numbered(false, 10, false, 8), numbers(7, 100));
+    assert_eq!(requests, 2, "a page and the empty one");
+    let server = Numbers { tells_total: true, ..numbers(95, 10) };
+    let (pages, end, requests, _) = walk_numbers(numbered(false, 10, true, 8), server);
+    assert_eq!((pages.len(), end.as_str(), requests), (10, "total reached (95)", 10));
+}
+
+#[tokio::test]
+async fn an_answer_is_asked_for_until_it_is_ready() {
+    let poll = |ready: &str, timeout_ms| crate::plan::model::Poll {
+        path: super::super::envelope::tests::path("status"),
+        ready: vec![ready.to_owned()],
+        fail_on: vec!["failed".to_owned()],
+        interval: std::time::Duration::from_millis(20),
+        timeout: std::time::Duration::from_millis(timeout_ms),
+    };
+    let with = |poll| {
+        let mut job = resource(Paginator::SinglePage);
+        job.poll = Some(poll);
+        job.selector = crate::plan::model::Selector::Path(vec![crate::plan::model::Step::Key("data".into())]);
+        job
+    };
+    let answers = [(202, "x-a", "b", ""), json("{\"status\":\"busy\"}"), json("{\"status\":\"done\",\"data\":[1]}")];
+    let (mut walk, script) = start(with(poll("done", 60_000)), &answers);
+    assert_eq!(run(&mut walk).await.unwrap(), ["[1]"]);
+    assert_eq!(script.urls.lock().unwrap().len(), 3);
+    let (mut walk, script) =
+        start(with(poll("done", 30)), &[json("{\"status\":\"busy\"}"), json("{\"status\":\"busy\"}")]);
+    let error = run(&mut walk).await.unwrap_err();
+    assert_eq!(error.message(), "the answer was not ready within `poll.timeout`");
+    assert_eq!((error.context("last"), error.context("resource")), (Some("`status` was `busy`"), Some("videos")));
+    assert!(script.urls.lock().unwrap().len() <= 2);
+    let (mut walk, _) = start(with(poll("done", 60_000)), &[json("{\"status\":\"failed\"}")]);
+    assert_eq!(run(&mut walk).await.unwrap_err().message(), "the answer will not be ready: `status` is `failed`");
 }

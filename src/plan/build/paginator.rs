@@ -5,7 +5,8 @@ use super::path;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Node, Table};
 use crate::plan::model::{
-    CursorPaging, FactPlace, FieldPath, Offset, OnRepeat, PageNumber, Paginator, Resource, TotalSpec,
+    CursorPaging, FactPlace, FieldPath, HeaderLink, JsonLink, Keyset, Offset, OnRepeat, PageNumber, Paginator,
+    Resource, TotalSpec,
 };
 
 /// Paging of a resource.
@@ -25,18 +26,25 @@ pub(super) fn paging(own: &Layers<'_>, all: &Layers<'_>, uses: &[Use], scope: &m
         // `paginator = false` is no paging at all.
         None => all.entry("paginator").map(|_| "single_page".to_owned()),
     };
-    let mut keys = Keys { table, uses, scope };
+    let mut keys = Keys { table, layers: all, uses, scope };
     let paginator = match tag.as_deref().unwrap_or("auto") {
         "auto" => Paginator::Auto,
         "single_page" => Paginator::SinglePage,
         "offset" => Paginator::Offset(keys.offset()),
         "page_number" => Paginator::PageNumber(keys.page_number()),
         "cursor" => Paginator::Cursor(keys.cursor()?),
-        "json_link" => Paginator::JsonLink { next_url_path: keys.field("next_url_path").unwrap_or_else(next) },
-        "header_link" => Paginator::HeaderLink {
-            links_next_key: table.get("links_next_key").and_then(Node::resolved).unwrap_or_else(|| "next".into()),
-            next_url_header: table.get("next_url_header").and_then(Node::resolved).map(|h| h.to_lowercase()),
-        },
+        "header_cursor" => Paginator::Cursor(keys.header_cursor()?),
+        "keyset" => Paginator::Keyset(keys.keyset()?),
+        "json_link" => Paginator::JsonLink(JsonLink {
+            next_url_path: keys.field("next_url_path").unwrap_or_else(|| FieldPath(vec!["next".to_owned()])),
+            links_next_key: keys.text("links_next_key").unwrap_or_else(|| "next".to_owned()),
+            keep_params: keys.flag("keep_params", true),
+        }),
+        "header_link" => Paginator::HeaderLink(HeaderLink {
+            links_next_key: keys.text("links_next_key").unwrap_or_else(|| "next".to_owned()),
+            next_url_header: keys.header("next_url_header"),
+            keep_params: keys.flag("keep_params", true),
+        }),
         _ => return None,
     };
     // A key of the resource itself is nearer than one of an inherited paginator.
@@ -48,13 +56,11 @@ pub(super) fn paging(own: &Layers<'_>, all: &Layers<'_>, uses: &[Use], scope: &m
     Some(Paging { paginator, max_pages: nearest("max_pages").and_then(Node::as_count), on_repeat })
 }
 
-fn next() -> FieldPath {
-    FieldPath(vec!["next".to_owned()])
-}
-
 /// The keys of a paginator's table.
 struct Keys<'a, 's, 'f> {
     table: &'a Table,
+    /// Where the request's `params` are.
+    layers: &'a Layers<'a>,
     uses: &'a [Use],
     scope: &'s mut Scope<'f>,
 }
@@ -64,8 +70,39 @@ impl Keys<'_, '_, '_> {
         self.table.get(name).and_then(Node::as_count)
     }
 
+    fn text(&self, name: &str) -> Option<String> {
+        self.table.get(name).and_then(Node::resolved)
+    }
+
+    fn flag(&self, name: &str, default: bool) -> bool {
+        self.table.get(name).and_then(Node::as_boolean).unwrap_or(default)
+    }
+
+    /// The name of a header, as it is looked up.
+    fn header(&self, name: &str) -> Option<String> {
+        self.text(name).map(|header| header.to_lowercase())
+    }
+
     fn field(&mut self, name: &str) -> Option<FieldPath> {
         self.table.get(name).and_then(|node| path::field(node, self.scope))
+    }
+
+    fn prefetch(&self) -> usize {
+        self.count("prefetch").and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1)
+    }
+
+    fn stops_on_empty_page(&self) -> bool {
+        self.table.get("stop_on").is_some()
+    }
+
+    fn refuse(&mut self, key: &str, message: &str, help: &str) {
+        if let Some((key, _)) = self.table.entry(key) {
+            self.scope.found.error(key.span.clone(), message).help(help);
+        }
+    }
+
+    fn is_carried(&self, member: &str) -> bool {
+        self.uses.iter().any(|u| u.is("page", member))
     }
 
     /// A parameter's name; none if it is switched off, or if the expression `page.MEMBER` carries it.
@@ -87,15 +124,60 @@ impl Keys<'_, '_, '_> {
     /// The parameter of the position, without which each request would get the first page. It is `None` where the
     /// expression `page.MEMBER` carries the position.
     fn position_param(&mut self, name: &str, default: &str, member: &str) -> Option<String> {
-        let is_sent = self.uses.iter().any(|u| u.is("page", member));
-        if let (Some((key, node)), false) = (self.table.entry(name), is_sent)
-            && node.is_off()
-        {
+        if self.table.get(name).is_some_and(Node::is_off) && !self.is_carried(member) {
             let what = if member == "number" { "page's number" } else { member };
             let help = format!("name the parameter, or use `{{{{ page.{member} }}}}` in the request");
-            self.scope.found.error(key.span.clone(), format!("nothing sends the {what}")).help(help);
+            self.refuse(name, &format!("nothing sends the {what}"), &help);
         }
         self.param(name, Some(default), member)
+    }
+
+    /// The parameter of a token or key, which has no name by default.
+    fn token_param(&mut self, name: &str, source: &str, what: &str) -> Option<String> {
+        let param = self.param(name, None, "cursor");
+        // A parameter of a wrong type was reported as such.
+        let is_named = self.table.get(name).is_some_and(|n| !n.is_off());
+        if param.is_none() && !is_named && !self.is_carried("cursor") {
+            let help = format!("add `{name}`, or use `{{{{ page.cursor }}}}` in the request");
+            self.refuse(source, &format!("nothing sends the {what}"), &help);
+        }
+        param
+    }
+
+    /// What the first page is asked with: the key, or the value that `params` give the parameter before the paginator takes
+    /// it over.
+    fn first(&mut self, key: &str, param: Option<&str>, min: u64) -> Option<u64> {
+        let own = self.count(key);
+        let given = param.and_then(|param| {
+            self.layers.merged("params", |a, b| a == b).into_iter().find(|(name, _)| name.name == param)
+        });
+        let Some((name, node)) = given else { return own };
+        let text = node.as_scalar().filter(|text| text.expression_span().is_none());
+        if text.as_ref().is_some_and(|text| text.is_missing()) {
+            return own;
+        }
+        let written = text.and_then(|text| text.resolved()).and_then(|text| text.trim().parse::<u64>().ok());
+        match (written.filter(|n| *n >= min), own) {
+            (Some(written), Some(own)) if written != own => {
+                let message = format!("`params` send `{} = {written}`, the paginator `{key} = {own}`", name.name);
+                self.scope.found.error(node.span.clone(), message).help("keep one of them");
+                Some(own)
+            }
+            (Some(written), _) => Some(written),
+            (None, _) => {
+                let message = format!("the paginator counts with `{}`, which must be a whole number here", name.name);
+                let help = format!("leave it out of `params`, and write `{key}` in the paginator");
+                self.scope.found.error(node.span.clone(), message).help(help);
+                own
+            }
+        }
+    }
+
+    /// Reports that two keys say the same.
+    fn refuse_second(&mut self, given: &[&str], what: &str) {
+        if let [first, second, ..] = given {
+            self.refuse(second, &format!("`{first}` tells {what} already"), "keep one of them");
+        }
     }
 
     fn total(&mut self) -> Option<TotalSpec> {
@@ -106,76 +188,108 @@ impl Keys<'_, '_, '_> {
             ("total_pages_header", false, true),
         ];
         let given: Vec<_> = PLACES.iter().filter(|(name, ..)| self.table.get(name).is_some()).collect();
-        if let [(first, ..), (second, ..), ..] = given.as_slice()
-            && let Some((key, _)) = self.table.entry(second)
-        {
-            self.scope
-                .found
-                .error(key.span.clone(), format!("`{first}` tells the total already"))
-                .help("keep one of them");
-        }
+        self.refuse_second(&given.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), "the total");
         let (name, in_body, pages) = given.first()?;
-        let place = if *in_body {
-            FactPlace::Body(self.field(name)?)
-        } else {
-            FactPlace::Header(self.table.get(name)?.resolved()?.to_lowercase())
-        };
-        Some(TotalSpec { place, pages: *pages })
+        Some(TotalSpec { place: self.place(name, *in_body)?, pages: *pages })
+    }
+
+    fn has_more(&mut self) -> Option<FactPlace> {
+        const PLACES: [(&str, bool); 2] = [("has_more_path", true), ("has_more_header", false)];
+        let given: Vec<_> = PLACES.iter().filter(|(name, _)| self.table.get(name).is_some()).collect();
+        self.refuse_second(&given.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "whether there is more");
+        let (name, in_body) = given.first()?;
+        self.place(name, *in_body)
+    }
+
+    fn place(&mut self, name: &str, in_body: bool) -> Option<FactPlace> {
+        if in_body { self.field(name).map(FactPlace::Body) } else { self.header(name).map(FactPlace::Header) }
     }
 
     fn offset(&mut self) -> Offset {
+        let offset_param = self.position_param("offset_param", "offset", "offset");
+        let limit_param = self.param("limit_param", Some("limit"), "limit");
+        let limit = self.first("limit", limit_param.as_deref(), 1).unwrap_or(100);
+        let advance_by_limit = self.text("advance").as_deref() == Some("limit");
+        let overlap = self.count("overlap") == Some(1);
+        if overlap && advance_by_limit {
+            let help = "with `advance = \"limit\"` pages have gaps, so that no record need come twice";
+            self.refuse("overlap", "`overlap` and `advance = \"limit\"` exclude each other", help);
+        }
+        if overlap && limit < 2 {
+            self.refuse("overlap", "pages of one record can't overlap", "raise `limit`");
+        }
+        if overlap && self.prefetch() > 1 {
+            let help = "with `overlap` a page is asked for once the page before it is known";
+            self.refuse("prefetch", "`overlap` and `prefetch` exclude each other", help);
+        }
         Offset {
-            limit: self.count("limit").unwrap_or(100),
-            offset_param: self.position_param("offset_param", "offset", "offset"),
-            limit_param: self.param("limit_param", Some("limit"), "limit"),
-            initial_offset: self.count("initial_offset").unwrap_or(0),
+            limit,
+            initial_offset: self.first("initial_offset", offset_param.as_deref(), 0).unwrap_or(0),
+            offset_param,
+            limit_param,
             total: self.total(),
-            has_more_path: self.field("has_more_path"),
+            has_more: self.has_more(),
             maximum_offset: self.count("maximum_offset"),
-            advance_by_limit: self.table.get("advance").and_then(Node::resolved).as_deref() == Some("limit"),
+            advance_by_limit,
+            overlap,
+            prefetch: self.prefetch(),
         }
     }
 
     fn page_number(&mut self) -> PageNumber {
-        let page_size = self.count("page_size");
+        let page_param = self.position_param("page_param", "page", "number");
+        let base_page = self.first("base_page", page_param.as_deref(), 0).unwrap_or(1);
         let page_size_param = self.param("page_size_param", None, "limit");
-        let is_sent = page_size_param.is_some() || self.uses.iter().any(|u| u.is("page", "limit"));
-        match (self.table.entry("page_size"), self.table.entry("page_size_param")) {
-            (Some((key, node)), _) if !is_sent && !node.is_off() => {
-                let help = "add `page_size_param`, or use `{{ page.limit }}` in the request";
-                self.scope.found.error(key.span.clone(), "nothing sends `page_size`").help(help);
-            }
-            (None, Some((key, node))) if !node.is_off() => {
-                self.scope.found.error(key.span.clone(), "`page_size_param` has no `page_size` to send");
-            }
-            _ => {}
+        let page_size = self.first("page_size", page_size_param.as_deref(), 1);
+        if page_size.is_some() && page_size_param.is_none() && !self.is_carried("limit") {
+            let help = "add `page_size_param`, or use `{{ page.limit }}` in the request";
+            self.refuse("page_size", "nothing sends `page_size`", help);
+        }
+        if page_size.is_none() && page_size_param.is_some() {
+            self.refuse("page_size_param", "`page_size_param` has no `page_size` to send", "add `page_size`");
         }
         PageNumber {
-            base_page: self.count("base_page").unwrap_or(1),
-            page_param: self.position_param("page_param", "page", "number"),
+            base_page,
+            page_param,
             page_size,
             page_size_param,
             total: self.total(),
-            has_more_path: self.field("has_more_path"),
+            has_more: self.has_more(),
             maximum_page: self.count("maximum_page"),
+            prefetch: self.prefetch(),
         }
     }
 
     fn cursor(&mut self) -> Option<CursorPaging> {
-        let cursor_param = self.param("cursor_param", None, "cursor");
-        let is_sent = cursor_param.is_some() || self.uses.iter().any(|u| u.is("page", "cursor"));
-        let path_entry = self.table.entry("cursor_path")?;
-        // A parameter of a wrong type was reported as such.
-        let is_named = self.table.get("cursor_param").is_some_and(|n| !n.is_off());
-        if !is_sent && !is_named {
-            let help = "add `cursor_param`, or use `{{ page.cursor }}` in the request";
-            self.scope.found.error(path_entry.0.span.clone(), "nothing sends the cursor").help(help);
-        }
+        let cursor_param = self.token_param("cursor_param", "cursor_path", "cursor");
+        let cursor = self.field("cursor_path").map(FactPlace::Body);
+        self.token_paging(cursor?, cursor_param)
+    }
+
+    fn header_cursor(&mut self) -> Option<CursorPaging> {
+        let cursor_param = self.token_param("cursor_param", "cursor_key", "cursor");
+        let cursor = self.header("cursor_key").map(FactPlace::Header);
+        self.token_paging(cursor?, cursor_param)
+    }
+
+    fn token_paging(&mut self, cursor: FactPlace, cursor_param: Option<String>) -> Option<CursorPaging> {
         Some(CursorPaging {
-            cursor_path: self.field("cursor_path")?,
+            cursor,
             cursor_param,
-            has_more_path: self.field("has_more_path"),
-            stop_on_empty_page: self.table.get("stop_on").is_some(),
+            total: self.total(),
+            has_more: self.has_more(),
+            stop_on_empty_page: self.stops_on_empty_page(),
+        })
+    }
+
+    fn keyset(&mut self) -> Option<Keyset> {
+        let param = self.token_param("param", "field", "field's value");
+        Some(Keyset {
+            field: self.field("field")?,
+            param,
+            has_more: self.has_more(),
+            inclusive: self.flag("inclusive", false),
+            stop_on_empty_page: self.stops_on_empty_page(),
         })
     }
 }
@@ -188,10 +302,8 @@ pub(super) fn warn_of_unset(resource: &Resource, uses: &[Use], scope: &mut Scope
         let is_set = match &resource.paginator {
             Paginator::Offset(_) => matches!(member, "offset" | "limit"),
             Paginator::PageNumber(paging) => member == "number" || (member == "limit" && paging.page_size.is_some()),
-            Paginator::Cursor(_) => member == "cursor",
-            Paginator::Auto | Paginator::SinglePage | Paginator::JsonLink { .. } | Paginator::HeaderLink { .. } => {
-                false
-            }
+            Paginator::Cursor(_) | Paginator::Keyset(_) => member == "cursor",
+            Paginator::Auto | Paginator::SinglePage | Paginator::JsonLink(_) | Paginator::HeaderLink(_) => false,
         };
         if !is_set {
             let message = format!("`page.{member}` has no value in `{}`, whose paginator is `{kind}`", resource.name);

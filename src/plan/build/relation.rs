@@ -36,12 +36,16 @@ pub(super) fn parent(
     }
     let grandparent = file.resource(&resource).and_then(|table| file.parent_of(table));
     let mut fields: Vec<FieldPath> = Vec::new();
+    let mut required: Vec<FieldPath> = Vec::new();
     for used in from_parent() {
         if used.path.len() > 2 && used.path[1] == "parent" && grandparent.is_some() {
             let help = format!("include the field in `{resource}` with `include_from_parent`, and use it from there");
             scope.found.error(used.span.clone(), "fields of a grandparent are not yet supported").help(help);
         }
         let field = FieldPath(used.path[1..].to_vec());
+        if !used.guarded && !required.contains(&field) {
+            required.push(field.clone());
+        }
         if !fields.contains(&field) {
             fields.push(field);
         }
@@ -51,6 +55,7 @@ pub(super) fn parent(
         include: layers.get("include_from_parent").map(|n| include(n, &resource, scope)).unwrap_or_default(),
         resource,
         fields,
+        required,
         scope: if word("parents").as_deref() == Some("changed") { ParentScope::Changed } else { ParentScope::All },
         on_missing_field: match word("on_missing_parent_field").as_deref() {
             Some("skip") => OnMissingParentField::Skip,

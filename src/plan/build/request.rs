@@ -55,16 +55,40 @@ pub(super) fn headers(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<(String, T
     for (key, node) in all.merged("headers", str::eq_ignore_ascii_case) {
         check_header_name(&key.name, key.span.clone(), scope);
         if let Some(text) = scope.text(node) {
+            // RFC 9110 section 5.5: a control character would end the header. White space around a value is not part of it.
+            let is_control = |c: char| c.is_control() && c != '\t';
+            let parts: Vec<&str> = text.template.literals().collect();
+            let fixed = parts.concat();
+            if fixed.trim().chars().any(is_control) {
+                let message = format!("the value of the header `{}` holds control characters", key.name);
+                let help = "a header is one line; does a variable or mounted file have several?";
+                scope.found.error(node.span.clone(), message).help(help);
+            }
             headers.push((key.name.clone(), text));
         }
     }
     headers
 }
 
+/// Refuses `page.cursor`, which has no value on the first request, where that can't be left out.
+fn refuse_absent_cursor(since: usize, place: &str, scope: &mut Scope<'_>) {
+    let Scope { found, uses, .. } = scope;
+    for used in uses[since..].iter().filter(|used| used.is("page", "cursor") && !used.guarded) {
+        found
+            .error(
+                used.span.clone(),
+                format!("`page.cursor` has no value on the first request, and `{place}` needs one"),
+            )
+            .help("say what to send then: `{{ page.cursor | default('') }}`");
+    }
+}
+
 /// The path. A leading slash is left out: a path is always below the base.
 fn path(node: &Node, client: Option<&Client>, scope: &mut Scope<'_>) -> Option<Template> {
     let text = node.as_text()?.without_leading_slash();
+    let since = scope.uses.len();
     let template = scope.template(&text)?;
+    refuse_absent_cursor(since, "path", scope);
     let written = template.source();
     let is_absolute = written.starts_with("http://") || written.starts_with("https://");
     if let Some(client) = client.filter(|_| is_absolute && !text.is_missing()) {
@@ -107,7 +131,12 @@ pub(super) fn body(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> 
                     let entries = &node.as_table()?.entries;
                     Some(BodySpec::Form(entries.iter().filter_map(|entry| values(entry, scope)).collect()))
                 }
-                _ => scope.text(node).map(BodySpec::Raw),
+                _ => {
+                    let since = scope.uses.len();
+                    let text = scope.text(node)?;
+                    refuse_absent_cursor(since, "body", scope);
+                    Some(BodySpec::Raw(text))
+                }
             };
         }
     }

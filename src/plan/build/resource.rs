@@ -2,9 +2,9 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
-use super::{answers, auth, column, format, incremental, paginator, path, relation, request};
+use super::{answers, auth, column, format, incremental, paginator, path, poll, relation, request};
 use crate::config::tree::{Key, Node, Table};
-use crate::plan::model::{Client, FormatKind, Resource, Selector};
+use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
 use crate::schema::names;
 use std::path::Path;
 
@@ -60,6 +60,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     }
     let response_actions = answers::response_actions(&all, scope);
     let expect = answers::expect(&own, scope);
+    let poll = own.get("poll").and_then(|node| poll::poll(node, scope));
     let flag = |name: &str, default| own.entry(name).and_then(|(_, node)| node.as_boolean()).unwrap_or(default);
     let mut paging = paging?;
     if format.kind == Some(FormatKind::File) {
@@ -75,6 +76,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         max_pages: paging.max_pages,
         on_repeat: paging.on_repeat,
         format,
+        on_repeated_key: on_repeated_key(&own),
+        poll,
         selector: selector?,
         allow_missing: flag("allow_missing", false),
         response_actions,
@@ -88,6 +91,13 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     };
     lint(key, &resource, &own, &uses, scope);
     Some(resource)
+}
+
+fn on_repeated_key(own: &Layers<'_>) -> OnRepeatedKey {
+    match own.get("on_repeated_key").and_then(Node::resolved).as_deref() {
+        Some("fail") => OnRepeatedKey::Fail,
+        _ => OnRepeatedKey::Warn,
+    }
 }
 
 /// What can be loaded, but is probably not meant.
@@ -107,6 +117,11 @@ fn lint(key: &Key, resource: &Resource, own: &Layers<'_>, uses: &[Use], scope: &
                 scope.found.warning(used.span.clone(), message);
             }
         }
+    }
+    if let Some((key, _)) = own.0.first().and_then(|own| own.entry("on_repeated_key"))
+        && resource.primary_key.is_empty()
+    {
+        scope.found.warning(key.span.clone(), "`on_repeated_key` has no effect without a `primary_key`");
     }
     if resource.allow_missing && resource.selector == Selector::Auto {
         let place = own.entry("allow_missing").map_or(key.span.clone(), |(key, _)| key.span.clone());

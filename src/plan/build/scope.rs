@@ -5,7 +5,7 @@ use crate::config::text::Text as FileText;
 use crate::config::tree::Node;
 use crate::plan::model::Text;
 use crate::plan::suggest;
-use crate::plan::template::{Template, TemplateError};
+use crate::plan::template::{Reference, Template, TemplateError};
 use std::ops::Range;
 
 /// A name that an expression uses, with its place in the file.
@@ -13,9 +13,15 @@ use std::ops::Range;
 pub(super) struct Use {
     pub(super) path: Vec<String>,
     pub(super) span: Range<usize>,
+    /// Whether its expression says itself what an absent value means.
+    pub(super) guarded: bool,
 }
 
 impl Use {
+    fn new(name: &Reference, span: Range<usize>) -> Self {
+        Use { path: name.path.clone(), span, guarded: name.guarded }
+    }
+
     pub(super) fn is(&self, root: &str, member: &str) -> bool {
         matches!(self.path.as_slice(), [r, m] if r == root && m == member)
     }
@@ -48,7 +54,7 @@ impl<'a> Scope<'a> {
 
     pub(super) fn credential(&mut self, text: &FileText) -> Option<Text> {
         let mut uses = Vec::new();
-        let compiled = text.credential(|path, span| uses.push(Use { path: path.to_vec(), span }));
+        let compiled = text.credential(|name, span| uses.push(Use::new(name, span)));
         let compiled = self.accept(compiled, &uses)?;
         // A variable that is a secret makes a secret of what it is put into.
         let brings_secret = |u: &Use| {
@@ -62,7 +68,7 @@ impl<'a> Scope<'a> {
     /// The text of a variable. It may say when the run began; anything else is not known yet.
     pub(super) fn variable(&mut self, text: &FileText) -> Option<Text> {
         let mut uses = Vec::new();
-        let compiled = text.credential(|path, span| uses.push(Use { path: path.to_vec(), span }));
+        let compiled = text.credential(|name, span| uses.push(Use::new(name, span)));
         for used in uses.iter().filter(|u| u.root() != "run") {
             let message = format!("`{}` can't be used in a variable", used.path.join("."));
             self.found.error(used.span.clone(), message).help("only `run.started_at` can");
@@ -73,7 +79,7 @@ impl<'a> Scope<'a> {
     /// A text whose `${…}` are plain: a path.
     pub(super) fn template(&mut self, text: &FileText) -> Option<Template> {
         let mut uses = Vec::new();
-        let compiled = text.template(|path, span| uses.push(Use { path: path.to_vec(), span }));
+        let compiled = text.template(|name, span| uses.push(Use::new(name, span)));
         let compiled = self.accept(compiled, &uses)?;
         self.uses.append(&mut uses);
         Some(compiled)

@@ -13,8 +13,6 @@ pub(super) struct Analysis {
     pub(super) references: Vec<Reference>,
     /// Set when the expression is one name and nothing else.
     pub(super) single_name: Option<Vec<String>>,
-    /// Whether the expression deals with absent values itself.
-    pub(super) guarded: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,8 +41,11 @@ const ROOTS: [(&str, &[&str]); 6] = [
 
 const KEYWORDS: [&str; 12] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if"];
 
-/// Words, symbols and filters with which an expression says itself what an absent value means.
-const GUARDS: [&str; 13] = ["and", "or", "not", "in", "is", "if", "==", "!=", "<", ">", "<=", ">=", "default"];
+/// Words and symbols with which an expression says itself what absent values mean.
+const GUARDS: [&str; 12] = ["and", "or", "not", "in", "is", "if", "==", "!=", "<", ">", "<=", ">="];
+
+/// Filters that say it of what they are applied to.
+const DEFAULT_FILTERS: [&str; 2] = ["default", "d"];
 
 /// Finds the names, filters and tests of an expression, and checks them.
 pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
@@ -55,11 +56,18 @@ pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
     if text.starts_with('-') {
         return Err(error(0..1, "whitespace control can't be used here", Some("write `{{` without `-`".into())));
     }
-    let mut references = Vec::new();
+    let mut references: Vec<Reference> = Vec::new();
+    let mut guards_all = false;
+    let mut defaulted = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
+        guards_all |= is_guard(tokens[i].lexeme);
         match tokens[i].lexeme {
-            Lexeme::Symbol("|") => i = check_filter(&tokens, i)?,
+            Lexeme::Symbol("|") => {
+                let next = check_filter(&tokens, i)?;
+                defaulted.extend(defaulted_range(&tokens, i));
+                i = next;
+            }
             Lexeme::Word("is") => i = check_test(&tokens, i)?,
             Lexeme::Word(word) if KEYWORDS.contains(&word) || word == "else" || is_argument_name(&tokens, i) => i += 1,
             Lexeme::Word(_) => {
@@ -70,10 +78,11 @@ pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
             _ => i += 1,
         }
     }
-    let guarded = tokens.iter().any(|t| match t.lexeme {
-        Lexeme::Word(word) | Lexeme::Symbol(word) => GUARDS.contains(&word) || word == "d",
-        _ => false,
-    });
+    for reference in &mut references {
+        let has_default =
+            |range: &Range<usize>| range.start <= reference.range.start && reference.range.end <= range.end;
+        reference.guarded = guards_all || defaulted.iter().any(has_default);
+    }
     let single_name = match references.as_slice() {
         [only]
             if tokens.first().map(|t| t.range.start) == Some(only.range.start)
@@ -83,7 +92,78 @@ pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
         }
         _ => None,
     };
-    Ok(Analysis { references, single_name, guarded })
+    Ok(Analysis { references, single_name })
+}
+
+fn is_guard(lexeme: Lexeme<'_>) -> bool {
+    matches!(lexeme, Lexeme::Word(word) | Lexeme::Symbol(word) if GUARDS.contains(&word))
+}
+
+/// If the filter behind a `|` is `default`: the bytes of what it is applied to, and of its arguments.
+fn defaulted_range(tokens: &[Token<'_>], pipe: usize) -> Option<Range<usize>> {
+    let name = pipe + 1;
+    if !matches!(tokens.get(name)?.lexeme, Lexeme::Word(word) if DEFAULT_FILTERS.contains(&word)) {
+        return None;
+    }
+    let mut start = operand_start(tokens, pipe)?;
+    // Filters before this one hand on what they are applied to.
+    while start > 0 && tokens[start - 1].lexeme == Lexeme::Symbol("|") {
+        start = operand_start(tokens, start - 1)?;
+    }
+    let last = match tokens.get(name + 1).map(|t| t.lexeme) {
+        Some(Lexeme::Symbol("(")) => closing(tokens, name + 1),
+        _ => name,
+    };
+    Some(tokens[start].range.start..tokens[last].range.end)
+}
+
+/// The first token of the name, call or group that ends before a token.
+fn operand_start(tokens: &[Token<'_>], end: usize) -> Option<usize> {
+    let mut start = end.checked_sub(1)?;
+    loop {
+        let is_bracket = matches!(tokens[start].lexeme, Lexeme::Symbol(")" | "]"));
+        if is_bracket {
+            start = opening(tokens, start);
+        }
+        let before = start.checked_sub(1).map(|at| tokens[at].lexeme);
+        match (tokens[start].lexeme, before) {
+            (Lexeme::Word(_), Some(Lexeme::Symbol("."))) if start >= 2 => start -= 2,
+            (Lexeme::Symbol("(" | "["), Some(Lexeme::Word(_) | Lexeme::Symbol(")" | "]"))) => start -= 1,
+            _ => return Some(start),
+        }
+    }
+}
+
+/// The bracket that a closing one belongs to; the first token where there is none.
+fn opening(tokens: &[Token<'_>], close: usize) -> usize {
+    let mut depth = 0_usize;
+    for at in (0..=close).rev() {
+        match tokens[at].lexeme {
+            Lexeme::Symbol(")" | "]") => depth += 1,
+            Lexeme::Symbol("(" | "[") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    0
+}
+
+/// The bracket that closes one; the last token where there is none.
+fn closing(tokens: &[Token<'_>], open: usize) -> usize {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token.lexeme {
+            Lexeme::Symbol("(" | "[") => depth += 1,
+            Lexeme::Symbol(")" | "]") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    tokens.len() - 1
 }
 
 fn error(range: Range<usize>, message: impl Into<String>, hint: Option<String>) -> TemplateError {
@@ -148,12 +228,24 @@ fn check_filter(tokens: &[Token<'_>], pipe: usize) -> Result<usize, TemplateErro
     match tokens.get(pipe + 1) {
         Some(Token { lexeme: Lexeme::Word(name), range }) => {
             if filters::names().any(|known| known == *name) {
-                return Ok(pipe + 2);
+                return check_argument(tokens, name, pipe + 2).map(|()| pipe + 2);
             }
             let hint = suggest::did_you_mean(name, filters::names());
             Err(error(range.clone(), format!("unknown filter `{name}`"), hint))
         }
         _ => Err(error(tokens[pipe].range.clone(), "a filter's name must follow `|`", None)),
+    }
+}
+
+/// What a filter is given as a plain text can be looked at before there is a value.
+fn check_argument(tokens: &[Token<'_>], filter: &str, at: usize) -> Result<(), TemplateError> {
+    let ahead = [at, at + 1, at + 2].map(|i| tokens.get(i).map(|t| t.lexeme));
+    let [Some(Lexeme::Symbol("(")), Some(Lexeme::Quoted(text)), Some(Lexeme::Symbol(")"))] = ahead else {
+        return Ok(());
+    };
+    match filters::argument_mistake(filter, text) {
+        Some(message) if !text.contains('\\') => Err(error(tokens[at + 1].range.clone(), message, None)),
+        _ => Ok(()),
     }
 }
 
@@ -202,7 +294,7 @@ fn read_name(tokens: &[Token<'_>], start: usize) -> Result<(Reference, usize), T
         return Err(error(range, format!("unknown function `{}`", path.join(".")), Some(hint)));
     }
     check_name(&path, range.clone(), tokens[start].range.clone())?;
-    Ok((Reference { path, range }, i))
+    Ok((Reference { path, range, guarded: false }, i))
 }
 
 fn check_name(path: &[String], range: Range<usize>, root_range: Range<usize>) -> Result<(), TemplateError> {

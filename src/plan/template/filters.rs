@@ -3,7 +3,7 @@
 use crate::plan::duration::{Span, parse_span};
 use base64::Engine as _;
 use chrono::{DateTime, Datelike, FixedOffset, Months, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
-use minijinja::value::ValueKind;
+use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use percent_encoding::utf8_percent_encode;
 use sha2::{Digest, Sha256};
@@ -48,6 +48,29 @@ const BUILTIN: [&str; 31] = [
 /// Filters of our own.
 const OWN: [&str; 9] =
     ["iso8601", "date", "epoch_s", "epoch_ms", "strftime", "add", "b64encode", "urlencode", "sha256"];
+
+/// Filters of minijinja that make a text or a number of one value. Of an absent value they would make an empty text or 0, which
+/// `default` could not tell from a value any more.
+const OF_ONE_VALUE: [&str; 18] = [
+    "lower",
+    "upper",
+    "title",
+    "capitalize",
+    "replace",
+    "trim",
+    "join",
+    "round",
+    "abs",
+    "int",
+    "float",
+    "first",
+    "last",
+    "min",
+    "max",
+    "string",
+    "format",
+    "tojson",
+];
 
 /// Tests that can follow `is`.
 pub(super) const TESTS: [&str; 19] = [
@@ -104,9 +127,21 @@ pub(super) fn environment() -> &'static Environment<'static> {
                 })
             })
         });
+        for name in OF_ONE_VALUE {
+            env.add_filter(name, move |args: Rest<Value>| match args.first() {
+                Some(value) if is_absent(value) => Ok(Value::UNDEFINED),
+                _ => original().empty_state().apply_filter(name, &args),
+            });
+        }
         env.add_test("none", |v: Value| v.is_none() || v.is_undefined());
         env
     })
+}
+
+/// The environment with minijinja's filters as they come.
+fn original() -> &'static Environment<'static> {
+    static ORIGINAL: OnceLock<Environment<'static>> = OnceLock::new();
+    ORIGINAL.get_or_init(Environment::new)
 }
 
 fn is_absent(value: &Value) -> bool {
@@ -216,21 +251,14 @@ impl Moment {
     }
 
     fn strftime(&self, pattern: &str) -> Result<Value, Error> {
-        let items = chrono::format::StrftimeItems::new(pattern)
-            .parse()
-            .map_err(|_| invalid(format!("`{pattern}` is not a strftime pattern")))?;
+        let items = strftime_items(pattern).ok_or_else(|| invalid(not_a_pattern(pattern)))?;
         let time = self.utc().with_timezone(&self.offset);
         Ok(Value::from(time.format_with_items(items.iter()).to_string()))
     }
 
     /// The time a step later (`2h`, `+1mo`) or earlier (`-1d`), written as it came.
     fn add(&self, step: &str) -> Result<Value, Error> {
-        let trimmed = step.trim();
-        let (back, length) = match trimmed.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
-        };
-        let span = parse_span(length).ok_or_else(|| invalid(format!("`{step}` is not a length of time")))?;
+        let (back, span) = parse_step(step).ok_or_else(|| invalid(not_a_step(step)))?;
         let local = shift(self.local, span, back).ok_or_else(|| invalid("the time is out of range"))?;
         if !(0..=9999).contains(&local.year()) {
             return Err(invalid("the time is out of range"));
@@ -264,6 +292,37 @@ impl Moment {
             }
         }
     }
+}
+
+/// What is wrong with the text that a filter is given, if it is.
+pub(super) fn argument_mistake(filter: &str, text: &str) -> Option<String> {
+    match filter {
+        "strftime" => strftime_items(text).is_none().then(|| not_a_pattern(text)),
+        "add" => parse_step(text).is_none().then(|| not_a_step(text)),
+        _ => None,
+    }
+}
+
+fn strftime_items(pattern: &str) -> Option<Vec<chrono::format::Item<'_>>> {
+    chrono::format::StrftimeItems::new(pattern).parse().ok()
+}
+
+fn not_a_pattern(text: &str) -> String {
+    format!("`{text}` is not a strftime pattern")
+}
+
+fn not_a_step(text: &str) -> String {
+    format!("`{text}` is not a length of time such as `-1d` or `2h`")
+}
+
+/// A length of time, and whether it leads back.
+fn parse_step(text: &str) -> Option<(bool, Span)> {
+    let trimmed = text.trim();
+    let (back, length) = match trimmed.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
+    };
+    Some((back, parse_span(length)?))
 }
 
 fn utc_offset() -> FixedOffset {

@@ -21,8 +21,8 @@ pub struct Scope {
     pub page_number: Option<u64>,
     /// `page.limit`.
     pub page_limit: Option<u64>,
-    /// `page.cursor`: none on the first request.
-    pub page_cursor: Option<String>,
+    /// `page.cursor`, of the type that the answer gave it: none on the first request.
+    pub page_cursor: Option<Value>,
     /// `vars.NAME`, rendered.
     pub vars: Vec<(String, String)>,
     /// `run.started_at`.
@@ -52,7 +52,7 @@ impl Scope {
                 "offset" => number(self.page_offset),
                 "number" => number(self.page_number),
                 "limit" => number(self.page_limit),
-                _ => text(&self.page_cursor),
+                _ => self.page_cursor.clone(),
             },
             ("run", _) => Some(Value::from(self.run_started_at.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
             _ => None,

@@ -40,6 +40,13 @@ fn expressions_give_text() {
         ("{{ vars.team | upper }}", "GROWTH"),
         ("{{ (vars.team ~ ':' ~ parent.id) | b64encode }}", "Z3Jvd3RoOjc="),
         ("{{ page.cursor | default('first') }}", "first"),
+        ("{{ parent.gone | default('y') }}", "y"),
+        ("{{ parent.gone | upper | default('y') }}", "y"),
+        ("{{ (parent.gone ~ '') | d('y') ~ parent.id }}", "7"),
+        ("{{ parent.id | default(parent.gone) }}", "7"),
+        ("{{ parent.gone | default(parent.id) }}", "7"),
+        ("{{ parent['gone'] | default('y') }}", "y"),
+        ("{{ parent.gone | default }}", ""),
         ("{{ 'a' if parent.gone is none else 'b' }}", "a"),
         ("{{ '}}' }}", "}}"),
         ("{{ run.started_at }}", "2023-11-14T22:13:20Z"),
@@ -62,6 +69,9 @@ fn a_null_or_absent_value_gives_none_and_never_a_text() {
         "{{ 'a' ~ parent.gone }}",
         "{{ parent.gone | iso8601 }}",
         "{{ page.cursor or none }}",
+        "{{ parent.gone ~ (page.cursor | default('x')) }}",
+        "{{ parent.gone | default(page.cursor) }}",
+        "{{ parent.default }}",
         "{{ cursor.end | add('1d') }}",
     ] {
         assert_eq!(render(source), None, "{source}");
@@ -97,7 +107,6 @@ fn an_expression_that_fails_names_itself_but_not_its_values() {
     let error = template.render(&scope()).unwrap_err();
     assert_eq!(error.context("expression"), Some("{{ vars.team | iso8601 }}"));
     assert!(!error.report().contains("growth"), "{}", error.report());
-    assert!(Template::parse("{{ cursor.start | strftime('%Q') }}").unwrap().render(&scope()).is_err());
 }
 
 #[test]
@@ -119,6 +128,50 @@ fn exactly_one_expression_keeps_its_json_type() {
     assert_eq!(json("n={{ parent.id }}"), Some(json!("n=7")));
     assert_eq!(json("{{ page.cursor }}"), None);
     assert_eq!(json("7"), Some(json!("7")));
+}
+
+#[test]
+fn a_list_that_stands_alone_gives_its_elements_and_nothing_else_does() {
+    let each = |source: &str| Template::parse(source).unwrap().render_each(&scope()).unwrap();
+    assert_eq!(each("{{ parent.tags }}"), ["x"]);
+    assert_eq!(each("{{ ['b', 2, true, none, 1.5] }}"), ["b", "2", "true", "1.5"]);
+    assert_eq!(each("{{ parent.tags }}!"), ["[\"x\",null]!"]);
+    assert_eq!(each("{{ parent.active }}"), ["true"]);
+    assert_eq!(each("plain"), ["plain"]);
+    assert_eq!(each(""), [""]);
+    assert!(each("{{ parent.gone }}").is_empty() && each("{{ [] }}").is_empty());
+}
+
+#[test]
+fn numbers_are_written_as_they_are() {
+    let with = |value: Value| Scope { parent: vec![(FieldPath(vec!["n".into()]), value)], ..Scope::default() };
+    for (value, expected) in [
+        (json!(9007199254740993u64), "9007199254740993"),
+        (json!(u64::MAX), "18446744073709551615"),
+        (json!(i64::MIN), "-9223372036854775808"),
+        (json!("12345678901234567890123"), "12345678901234567890123"),
+        (json!(0.1), "0.1"),
+        (json!("007"), "007"),
+    ] {
+        for source in ["{{ parent.n }}", "{{ parent.n | default(0) }}", "{{ parent.n | string }}"] {
+            let rendered = Template::parse(source).unwrap().render(&with(value.clone())).unwrap();
+            assert_eq!(rendered.as_deref(), Some(expected), "{source}");
+        }
+    }
+}
+
+#[test]
+fn names_are_guarded_by_what_is_said_of_them_alone() {
+    let guarded = |source: &str| {
+        let template = Template::parse(source).unwrap();
+        template.references().iter().map(|r| (r.path[1].clone(), r.guarded)).collect::<Vec<_>>()
+    };
+    let is = |name: &str, guarded| (name.to_owned(), guarded);
+    assert_eq!(guarded("{{ parent.a ~ parent.b | default('x') }}"), [is("a", false), is("b", true)]);
+    assert_eq!(guarded("{{ (parent.a ~ parent.b) | default('x') }}"), [is("a", true), is("b", true)]);
+    assert_eq!(guarded("{{ parent.a | replace('x', parent.b) | d(1) }}"), [is("a", true), is("b", true)]);
+    assert_eq!(guarded("{{ parent.a if parent.b }}{{ parent.c }}"), [is("a", true), is("b", true), is("c", false)]);
+    assert_eq!(guarded("{{ parent.a | default }}{{ parent.d }}"), [is("a", true), is("d", false)]);
 }
 
 #[test]
@@ -145,6 +198,13 @@ fn mistakes_are_found_when_a_text_is_parsed() {
             "statements can't be used here, only `{{ … }}` expressions",
             Some("an expression can choose too: `{{ a if b else c }}`"),
         ),
+        ("{{ cursor.start | strftime('%Q') }}", 27..31, "`%Q` is not a strftime pattern", None),
+        (
+            "{{ cursor.start | add('1 fortnight') }}",
+            22..35,
+            "`1 fortnight` is not a length of time such as `-1d` or `2h`",
+            None,
+        ),
         ("{{- page.offset }}", 2..3, "whitespace control can't be used here", Some("write `{{` without `-`")),
     ];
     for (source, range, message, hint) in cases {
@@ -165,7 +225,7 @@ fn names_and_parent_fields_are_known() {
     assert_eq!(fields, ["id", "author.id"]);
     assert_eq!(
         template.references()[1],
-        Reference { path: vec!["parent".into(), "author".into(), "id".into()], range: 18..34 }
+        Reference { path: vec!["parent".into(), "author".into(), "id".into()], range: 18..34, guarded: false }
     );
 }
 

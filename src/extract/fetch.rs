@@ -1,0 +1,159 @@
+//! One page fetched: the request built and sent, the body read.
+
+use super::envelope::Envelope;
+use super::format::{self, Place, file::Files};
+use super::paginate::{EndReason, PageRequest};
+use super::poll::{self, State};
+use super::request;
+use super::walk::WalkSpec;
+use crate::error::{Error, Kind, Result};
+use crate::http::{Answer, Request, Response, any_body};
+use crate::plan::model::Poll;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What became of one request.
+pub(super) enum Fetched {
+    /// An answer, its body read.
+    Page(Box<(Response, Envelope)>),
+    /// An answer that ends the walk.
+    End(EndReason),
+}
+
+/// How a request is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// As `retry` says.
+    All,
+    /// Once: it may not be needed.
+    One,
+}
+
+/// Whether an answer may have no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Needed,
+    /// An answer that is not ready may have nothing to say.
+    Optional,
+}
+
+/// Fetches a page.
+///
+/// # Errors
+/// The request failed, or the body is not what it should be.
+pub(super) async fn fetch(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries) -> Result<Fetched> {
+    ask(spec, page, place, tries, Body::Needed).await
+}
+
+async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries, body: Body) -> Result<Fetched> {
+    let WalkSpec { resource, client, scope, http, credentials, meter, files } = spec;
+    let request = request::build(client, resource, scope, page)?;
+    if let Some(files) = files {
+        return download(spec, files, request).await;
+    }
+    let read = |response: &Response| {
+        // As if the status said that there is no body (RFC 9110 section 15.3.5).
+        let is_blank = body == Body::Optional && response.body.trim_ascii().is_empty();
+        let status = if is_blank { 204 } else { response.status };
+        format::read(&resource.format, place, status, &response.headers, &response.body)
+    };
+    // The body is read once, where it can still be asked for again.
+    let parsed = Mutex::new(None);
+    let validate = |response: &Response| -> Result<(), String> {
+        let envelope = read(response).map_err(complaint)?;
+        *parsed.lock().unwrap_or_else(PoisonError::into_inner) = Some(envelope);
+        Ok(())
+    };
+    let actions = &resource.response_actions;
+    let answer = match tries {
+        Tries::All => http.send(&request, credentials, actions, meter, &validate).await?,
+        Tries::One => http.send_once(&request, credentials, actions, meter, &validate).await?,
+    };
+    match answer {
+        Answer::Page(response) => {
+            let envelope = match parsed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(envelope) => envelope,
+                None => read(&response)?,
+            };
+            Ok(Fetched::Page(Box::new((response, envelope))))
+        }
+        Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
+        Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
+    }
+}
+
+/// Fetches a body into a file.
+async fn download(spec: &WalkSpec, files: &Arc<Files>, mut request: Request) -> Result<Fetched> {
+    let WalkSpec { resource, http, credentials, meter, .. } = spec;
+    let partial = blocking(files, Files::begin).await?;
+    request.download = Some(partial.path.clone());
+    match http.send(&request, credentials, &resource.response_actions, meter, &any_body).await? {
+        Answer::Page(response) => file_row(spec, files, response).await,
+        Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
+        Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
+    }
+}
+
+/// The one row of a body that went to a file, which gets its name here.
+async fn file_row(spec: &WalkSpec, files: &Arc<Files>, response: Response) -> Result<Fetched> {
+    let Some(downloaded) = response.file.clone() else {
+        return Err(Error::new(Kind::Internal, "the body of a file is in no file"));
+    };
+    if downloaded.bytes == 0 && response.status == 204 {
+        return Ok(Fetched::Page(Box::new((response, Envelope::nothing()))));
+    }
+    let (scope, of) = (spec.scope.clone(), response.clone());
+    let row = blocking(files, move |files| files.keep(&downloaded, &of, &scope)).await?;
+    let envelope = Envelope::of_json(row.to_string().into(), None)?;
+    Ok(Fetched::Page(Box::new((response, envelope))))
+}
+
+/// Work on files, on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    files: &Arc<Files>,
+    work: impl FnOnce(&Files) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let files = files.clone();
+    let done = tokio::task::spawn_blocking(move || work(&files));
+    done.await
+        .map_err(|cause| Error::new(Kind::Internal, "the work on a file ended without an answer").source(cause))?
+}
+
+/// Fetches a page again and again until its answer is ready.
+///
+/// # Errors
+/// As [`fetch`]; the answer will never be ready, or was not in time.
+pub(super) async fn fetch_ready(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, poll: &Poll) -> Result<Fetched> {
+    let begun = Instant::now();
+    // Where waits take no time, because a tape is played, they count as if they did.
+    let mut rested = Duration::ZERO;
+    let mut request_count = 0_u64;
+    let mut last_state = None;
+    loop {
+        request_count += 1;
+        let fetched = ask(spec, page, place, Tries::All, Body::Optional).await?;
+        let Fetched::Page(answer) = &fetched else { return Ok(fetched) };
+        match poll::state(poll, &answer.1)? {
+            State::Ready => return Ok(fetched),
+            State::Pending(state) => last_state = Some(state),
+            State::Silent => {}
+        }
+        if begun.elapsed().max(rested) + poll.interval > poll.timeout {
+            return Err(poll::too_late(poll, last_state.as_deref(), request_count));
+        }
+        tracing::debug!(resource = %spec.resource.name, state = last_state.as_deref(), "not ready");
+        spec.http.rest(poll.interval).await?;
+        rested += poll.interval;
+    }
+}
+
+/// What is wrong with a body, in one sentence.
+fn complaint(error: Error) -> String {
+    let place = error.context("at").map(|at| format!(" ({at})")).unwrap_or_default();
+    match StdError::source(&error) {
+        Some(cause) => format!("{error}{place}: {cause}"),
+        None => format!("{error}{place}"),
+    }
+}
