@@ -24,6 +24,8 @@ use url::Url;
 pub struct PageRequest {
     /// A `next` link, resolved; `None`: the resource's own address.
     pub link: Option<Url>,
+    /// Whether the link has all parameters that are to be sent, because it is none of this walk's `next` links.
+    pub is_whole: bool,
     /// The paginator's query parameters. They replace others of their names.
     pub params: Vec<(String, String)>,
     /// `page.offset`.
@@ -85,6 +87,8 @@ pub enum EndReason {
     RepeatedPage,
     /// A cursor or a link came again, and `on_repeat` is `stop`.
     RepeatedCursor,
+    /// The records that follow lie beyond the cursor's bound.
+    CursorBound,
     /// A `response_actions` entry ignored the answer of this status.
     Ignored(u16),
     /// A `response_actions` entry took the answer of this status for the end.
@@ -147,6 +151,8 @@ struct Progress {
 #[derive(Debug)]
 struct Limits {
     max_pages: Option<u64>,
+    /// Pages before the last restart.
+    pages_before: u64,
     on_repeat: OnRepeat,
     /// An empty answer without the declared facts is an empty page.
     allow_missing: bool,
@@ -173,6 +179,7 @@ impl Paging {
             progress: Progress::default(),
             limits: Limits {
                 max_pages: resource.max_pages,
+                pages_before: 0,
                 on_repeat: resource.on_repeat,
                 allow_missing: resource.allow_missing,
                 has_body: resource.request.body.is_some(),
@@ -212,12 +219,8 @@ impl Paging {
         }
         let next = self.decide(facts)?;
         match &next {
-            Next::Page(_) if self.limits.max_pages.is_some_and(|max| self.progress.page_count >= max) => {
-                Err(Error::new(Kind::Paging, "`max_pages` is reached while there is more")
-                    .with("max_pages", self.progress.page_count)
-                    .hint(
-                        "raise `max_pages`, or ask for less; `maximum_offset` and `maximum_page` end a list on purpose",
-                    ))
+            Next::Page(_) if self.limits.max_pages.is_some_and(|max| self.page_count() >= max) => {
+                Err(self.max_pages_reached())
             }
             Next::Page(_) => Ok(next),
             Next::End(reason) => {
@@ -248,6 +251,37 @@ impl Paging {
                 token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
             }
         }
+    }
+
+    /// Ends the walk before the list is at its end.
+    pub fn cut_short(&mut self) {
+        self.ended_by_bound = true;
+    }
+
+    /// Goes on at the first page of another list: what was announced of the last one counts no more, `max_pages` does.
+    ///
+    /// # Errors
+    /// `max_pages` is reached.
+    pub fn restart(&mut self, resource: &Resource) -> Result<()> {
+        let (pages_before, warnings) = (self.page_count(), std::mem::take(&mut self.warnings));
+        if self.limits.max_pages.is_some_and(|max| pages_before >= max) {
+            return Err(self.max_pages_reached());
+        }
+        *self = Paging::new(resource);
+        self.limits.pages_before = pages_before;
+        self.warnings = warnings;
+        Ok(())
+    }
+
+    /// Pages of the whole walk.
+    fn page_count(&self) -> u64 {
+        self.limits.pages_before + self.progress.page_count
+    }
+
+    fn max_pages_reached(&self) -> Error {
+        Error::new(Kind::Paging, "`max_pages` is reached while there is more")
+            .with("max_pages", self.page_count())
+            .hint("raise `max_pages`, or ask for less; `maximum_offset` and `maximum_page` end a list on purpose")
     }
 
     /// What it means that a page has the records of an earlier one.
@@ -314,6 +348,7 @@ impl fmt::Display for EndReason {
             EndReason::MaximumPage(max) => write!(f, "maximum page ({max})"),
             EndReason::RepeatedPage => f.write_str("repeated page"),
             EndReason::RepeatedCursor => f.write_str("repeated cursor"),
+            EndReason::CursorBound => f.write_str("cursor bound"),
             EndReason::Ignored(status) => write!(f, "ignored ({status})"),
             EndReason::Ended(status) => write!(f, "end ({status})"),
         }

@@ -5,6 +5,7 @@
 mod client;
 mod incremental;
 mod layers;
+mod lint;
 mod paginator;
 mod path;
 mod relation;

@@ -6,11 +6,15 @@
 pub mod engine;
 mod fanout;
 mod feed;
+mod global;
 pub mod progress;
 pub mod report;
 mod resource;
+mod root;
+mod rows;
 pub mod shutdown;
 mod unit;
+mod unit_walk;
 pub mod warehouse;
 mod wire;
 mod writer;

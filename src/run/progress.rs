@@ -27,6 +27,8 @@ pub struct Tracker {
     pub records: AtomicU64,
     /// Parents that were asked for.
     pub parents: AtomicU64,
+    /// Slices of a range that were walked to their end.
+    pub windows: AtomicU64,
     /// Records without a cursor value.
     pub cursor_missing: AtomicU64,
     /// It has begun.
@@ -47,6 +49,7 @@ impl Tracker {
             pages: AtomicU64::new(0),
             records: AtomicU64::new(0),
             parents: AtomicU64::new(0),
+            windows: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
             begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),

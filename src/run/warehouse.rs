@@ -4,7 +4,8 @@
 //! warehouse takes them waits. A failed write is told at the resource's next commit.
 
 use super::feed::is_of;
-use super::writer::{Checkpoint, PageRows, ResourceWriter, Written};
+use super::rows::PageRows;
+use super::writer::{Checkpoint, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
 use crate::load::bookkeeping::LOAD_ID;
 use crate::load::{Destination, LoadSpec, ParentQuery, RowId};

@@ -1,5 +1,6 @@
 //! Every key of the two files.
 
+mod incremental;
 mod operator;
 mod paging;
 mod pipeline;
@@ -10,6 +11,7 @@ pub use pipeline::PIPELINE;
 use super::spec::Kind;
 
 const TEXT: Kind = Kind::Text;
+const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const TEMPLATE: Kind = Kind::Template;
 const BOOLEAN: Kind = Kind::Boolean;
 const DURATION: Kind = Kind::Duration;

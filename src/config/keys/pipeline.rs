@@ -1,10 +1,10 @@
 //! Keys of a pipeline file.
 
+use super::incremental::INCREMENTAL;
 use super::paging::{MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
-use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
+use super::{BOOLEAN, DURATION, SCALAR, SIZE, STATUS, TEMPLATE, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
-const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const PARAMS: Kind = Kind::Map(&Kind::OneOrMany(&SCALAR));
 
 const AUTH: Key = Key::new(
@@ -96,50 +96,6 @@ const CLIENT: Table = Table {
             .default("false"),
     ],
     later: &[],
-};
-
-const INCREMENTAL: Table = Table {
-    keys: &[
-        Key::new("cursor_path", TEXTS, "Where a record shows the value; of a list, the first that is not null")
-            .required(),
-        Key::new("start_param", TEXT, "Query parameter for the start; or use `{{ cursor.start }}`"),
-        Key::new("initial_value", SCALAR, "Start of the first run"),
-        Key::new(
-            "lag",
-            Kind::Either(&[POSITIVE, DURATION]),
-            "Ask again that far back: a duration for times, a number for numbers",
-        ),
-        Key::new(
-            "format",
-            TEXT,
-            "How the value is written in requests: iso8601, date, epoch_s, epoch_ms or a strftime pattern; as seen if not given",
-        ),
-        Key::new(
-            "on_cursor_value_missing",
-            Kind::Choice(&Choice {
-                words: &[
-                    ("raise", "an error"),
-                    ("include", "it is loaded, and does not move the cursor"),
-                    ("exclude", "it is left out, and counted"),
-                ],
-                later: &[],
-            }),
-            "What a record without the value means",
-        )
-        .default("\"include\""),
-    ],
-    later: &[
-        "end_param",
-        "end_value",
-        "window",
-        "row_order",
-        "client_side",
-        "scope",
-        "cursor_from",
-        "timezone",
-        "end_bound",
-        "walk",
-    ],
 };
 
 const COLUMN: Table = Table {
@@ -273,7 +229,6 @@ const RESOURCE: Table = Table {
         "schema_contract",
         "poll",
         "record_columns",
-        "walk",
         "on_repeated_key",
         "expect",
         "csv",
