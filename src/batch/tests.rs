@@ -18,7 +18,12 @@ fn path(dotted: &str) -> FieldPath {
 }
 
 fn spec() -> DecodeSpec {
-    DecodeSpec { shape: ShapeSpec::default(), id_from_content: false, on_cursor_missing: OnCursorMissing::Include, wants_contents: false }
+    DecodeSpec {
+        shape: ShapeSpec::default(),
+        id_from_content: false,
+        on_cursor_missing: OnCursorMissing::Include,
+        wants_contents: false,
+    }
 }
 
 fn keyed(key: &str) -> DecodeSpec {

@@ -104,9 +104,9 @@ impl CursorValue {
             Some((moment, pattern)) => Value::Local(moment, pattern),
             None => match time::parse_date(text) {
                 Some(date) => Value::Date(date, None),
-                None => in_pattern(text, notation)
-                    .or_else(|| numeric_text(text).map(Value::Number))
-                    .unwrap_or(Value::Text),
+                None => {
+                    in_pattern(text, notation).or_else(|| numeric_text(text).map(Value::Number)).unwrap_or(Value::Text)
+                }
             },
         };
         let quoted = !matches!(value, Value::Number(_));

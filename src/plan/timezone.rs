@@ -107,7 +107,10 @@ mod tests {
     fn zones_have_names_or_offsets() {
         let east: TimeZone = "+05:30".parse().unwrap();
         assert_eq!(east.instant(at("2026-01-02T05:30:00")), at("2026-01-02T00:00:00"));
-        assert_eq!((east.to_string().as_str(), "Asia/Tokyo".parse::<TimeZone>().unwrap().to_string().as_str()), ("+05:30", "Asia/Tokyo"));
+        assert_eq!(
+            (east.to_string().as_str(), "Asia/Tokyo".parse::<TimeZone>().unwrap().to_string().as_str()),
+            ("+05:30", "Asia/Tokyo")
+        );
         assert_eq!("Z".parse::<TimeZone>(), "UTC".parse());
         for wrong in ["", "Berlin", "+99:00", "CEST "] {
             assert!(wrong.parse::<TimeZone>().is_err(), "{wrong}");

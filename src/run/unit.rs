@@ -168,11 +168,7 @@ impl Task {
 
     /// The row of the state that says how far a partition has come.
     pub(super) fn cursor_row(&self, partition: &str, position: &Position) -> CursorRow {
-        CursorRow {
-            resource: self.resource.name.clone(),
-            partition: partition.to_owned(),
-            value: position.to_state(),
-        }
+        CursorRow { resource: self.resource.name.clone(), partition: partition.to_owned(), value: position.to_state() }
     }
 }
 

@@ -175,7 +175,8 @@ impl<'a> UnitWalk<'a> {
         if let Some((envelope, headers)) = self.walk.answer() {
             track.answer(page.number, envelope, headers, took)?;
         }
-        let token = |token: &Option<crate::batch::CursorToken>| token.as_ref().map(|t| &page.records[t.part][t.range.clone()]);
+        let token =
+            |token: &Option<crate::batch::CursorToken>| token.as_ref().map(|t| &page.records[t.part][t.range.clone()]);
         let view = PageView {
             number: page.number,
             tokens: decoded.cursors.iter().map(token).collect(),
@@ -249,9 +250,10 @@ fn entry_link(task: &Task, unit: &Unit) -> Result<Option<Url>> {
     let Some(stored) = stored.filter(|value| cursor::is_address(value.text())) else { return Ok(None) };
     let client = &task.context.client;
     let place = |error: Error| error.with("resource", &task.resource.name).with("cursor", stored.text());
-    let link = client.base_url.join(stored.text()).map_err(|cause| {
-        place(Error::new(Kind::State, "the stored cursor is not an address").source(cause))
-    })?;
+    let link = client
+        .base_url
+        .join(stored.text())
+        .map_err(|cause| place(Error::new(Kind::State, "the stored cursor is not an address").source(cause)))?;
     Origins::new(client).reach(&link).map_err(|cause| {
         place(Error::new(Kind::Config, "the stored cursor leads to a host that is not allowed"))
             .hint("add the host to `allowed_hosts` of [client]")
@@ -262,7 +264,8 @@ fn entry_link(task: &Task, unit: &Unit) -> Result<Option<Url>> {
 
 /// What tells the records of a page apart.
 fn identities(decoded: &Decoded) -> Vec<Option<Identity>> {
-    let ids = decoded.chunks.first().filter(|chunk| chunk.table.is_empty()).map(|chunk| super::rows::ids_of(&chunk.ids));
+    let ids =
+        decoded.chunks.first().filter(|chunk| chunk.table.is_empty()).map(|chunk| super::rows::ids_of(&chunk.ids));
     let ids = ids.unwrap_or_default();
     let identity = |(record, row): (usize, &Option<usize>)| {
         let id = row.and_then(|row| ids.get(row).copied())?;

@@ -82,7 +82,10 @@ pub(super) const INCREMENTAL: Table = Table {
             "walk",
             Kind::Choice(&one_of(&[
                 ("pages", "page after page"),
-                ("cursor", "each request starts at the last value seen, on the first page; needs `row_order = \"asc\"`"),
+                (
+                    "cursor",
+                    "each request starts at the last value seen, on the first page; needs `row_order = \"asc\"`",
+                ),
             ])),
             "How the list is walked while rows may move in it",
         )

@@ -3,7 +3,7 @@
 use super::time::{self, Moment, Unit};
 use super::{CursorValue, Value};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{CursorFormat, EndBound, Notation, Distance};
+use crate::plan::model::{CursorFormat, Distance, EndBound, Notation};
 use crate::schema::number::Decimal;
 use chrono::{DateTime, FixedOffset, Months, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
@@ -54,8 +54,12 @@ impl CursorValue {
             }
             Value::Date(date, _) => {
                 let whole_days = match step {
-                    Distance::Time(span) => Distance::Time(crate::plan::duration::Span { rest: full_days(span.rest), ..*span }),
-                    Distance::Number(seconds) => Distance::Number(seconds.div_ceil(DAY_S as u64).saturating_mul(DAY_S as u64)),
+                    Distance::Time(span) => {
+                        Distance::Time(crate::plan::duration::Span { rest: full_days(span.rest), ..*span })
+                    }
+                    Distance::Number(seconds) => {
+                        Distance::Number(seconds.div_ceil(DAY_S as u64).saturating_mul(DAY_S as u64))
+                    }
                 };
                 let moment = Moment::of(date.and_time(chrono::NaiveTime::MIN), 0);
                 shifted(&moment, 0, &whole_days, direction).and_then(|moment| self.write_date(&moment))
@@ -160,7 +164,8 @@ impl CursorValue {
             Some(CursorFormat::Iso8601 | CursorFormat::Date) => false,
             Some(CursorFormat::Strftime(_)) | None => !self.quoted,
         };
-        let number = serde_json::from_str(&text).ok().filter(|value: &Json| value.is_number() && value.to_string() == text);
+        let number =
+            serde_json::from_str(&text).ok().filter(|value: &Json| value.is_number() && value.to_string() == text);
         Ok(number.filter(|_| is_number).unwrap_or(Json::String(text)))
     }
 
@@ -207,9 +212,8 @@ impl CursorValue {
             CursorFormat::Date => "%Y-%m-%d",
             CursorFormat::Strftime(pattern) => pattern,
         };
-        time::strftime(wall, offset, pattern).ok_or_else(|| {
-            Error::new(Kind::Config, "`format` is not a strftime pattern").with("format", pattern)
-        })
+        time::strftime(wall, offset, pattern)
+            .ok_or_else(|| Error::new(Kind::Config, "`format` is not a strftime pattern").with("format", pattern))
     }
 
     /// Whether the value has a place on the time line.
@@ -231,7 +235,13 @@ impl CursorValue {
     }
 
     /// How many units of an epoch time a span is, from this value in a direction.
-    fn epoch_units(&self, number: &Decimal, step: &Distance, direction: Direction, notation: &Notation) -> Result<i128> {
+    fn epoch_units(
+        &self,
+        number: &Decimal,
+        step: &Distance,
+        direction: Direction,
+        notation: &Notation,
+    ) -> Result<i128> {
         let units = || {
             let per_second = units_per_second(whole_part(number)?, notation)?;
             let moment = epoch_moment(number, notation)?;
@@ -275,7 +285,8 @@ fn one_earlier(moment: &Moment, unit: Unit, notation: &Notation) -> Option<Momen
         Unit::Digits(digits) => {
             let digits = digits.min(SCALE_MAX);
             let per_second = 10i128.pow(digits as u32);
-            let shown: i128 = format!("{:0<digits$}", moment.fraction.get(..digits).unwrap_or(&moment.fraction)).parse().ok()?;
+            let shown: i128 =
+                format!("{:0<digits$}", moment.fraction.get(..digits).unwrap_or(&moment.fraction)).parse().ok()?;
             let count = i128::from(moment.seconds) * per_second + shown - 1;
             let fraction = format!("{:0digits$}", count.rem_euclid(per_second));
             let seconds = i64::try_from(count.div_euclid(per_second)).ok()?;
@@ -332,7 +343,8 @@ fn scaled(number: &Decimal) -> Option<(i128, usize)> {
 
 fn epoch_moment(number: &Decimal, notation: &Notation) -> Option<Moment> {
     let (value, scale) = scaled(number)?;
-    let per_second = units_per_second(value / 10i128.pow(scale as u32), notation)?.checked_mul(10i128.pow(scale as u32))?;
+    let per_second =
+        units_per_second(value / 10i128.pow(scale as u32), notation)?.checked_mul(10i128.pow(scale as u32))?;
     let digits = per_second.ilog10() as usize;
     let fraction = format!("{:0digits$}", value.rem_euclid(per_second));
     let seconds = i64::try_from(value.div_euclid(per_second)).ok()?;
@@ -516,7 +528,8 @@ mod tests {
 
     #[test]
     fn a_body_gets_a_number_where_the_api_has_one() {
-        let value = |token: &str, format| json(token).in_request(&Notation { format, timezone: None }).unwrap().to_string();
+        let value =
+            |token: &str, format| json(token).in_request(&Notation { format, timezone: None }).unwrap().to_string();
         assert_eq!(value("1767312000", None), "1767312000");
         assert_eq!(value(r#""1767312000""#, None), "\"1767312000\"");
         assert_eq!(value(r#""2026-01-02""#, Some(CursorFormat::EpochSeconds)), "1767312000");

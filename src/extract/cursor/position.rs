@@ -26,10 +26,7 @@ impl Position {
     /// # Errors
     /// Their values can't be compared.
     pub fn max(self, other: Position, notation: &Notation) -> Result<Position> {
-        Ok(Position {
-            value: later(self.value, other.value, notation)?,
-            seen: later(self.seen, other.seen, notation)?,
-        })
+        Ok(Position { value: later(self.value, other.value, notation)?, seen: later(self.seen, other.seen, notation)? })
     }
 
     /// The earlier of two cursors, and the later of what was seen.

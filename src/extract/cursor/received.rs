@@ -46,8 +46,9 @@ impl Received {
         if self.remembered_count <= REMEMBERED_MAX {
             return Ok(());
         }
-        Err(Error::new(Kind::Data, "over a million records lie at or beyond the end that was asked for")
-            .hint("the API may ignore the end: check `end_param`, or load without `window`; `merge` needs no such memory"))
+        Err(Error::new(Kind::Data, "over a million records lie at or beyond the end that was asked for").hint(
+            "the API may ignore the end: check `end_param`, or load without `window`; `merge` needs no such memory",
+        ))
     }
 
     /// Forgets what was remembered: the bound has moved beyond it.

@@ -138,9 +138,7 @@ impl<'a> Slices<'a> {
         let notation = &self.incremental.notation;
         let now = like.unwrap_or(from).like(&self.now, notation);
         match (self.end_value(), now) {
-            (Some(end), Some(now)) => {
-                Ok(if end.order(&now, notation)?.is_gt() { (now, true) } else { (end, false) })
-            }
+            (Some(end), Some(now)) => Ok(if end.order(&now, notation)?.is_gt() { (now, true) } else { (end, false) }),
             (Some(end), None) => Ok((end, false)),
             (None, Some(now)) => Ok((now, true)),
             (None, None) => Err(Error::new(Kind::Config, "the range of slices has no end: the cursor is no time")
@@ -155,7 +153,7 @@ mod tests {
     use super::*;
     use crate::extract::fixture;
     use crate::plan::duration::parse_span;
-    use crate::plan::model::{CursorFormat, Notation, Distance};
+    use crate::plan::model::{CursorFormat, Distance, Notation};
 
     /// 2026-03-15T12:30:45Z.
     fn now() -> DateTime<Utc> {
@@ -190,10 +188,7 @@ mod tests {
     #[test]
     fn slices_share_their_bounds_and_the_last_one_ends_at_the_start_of_the_run() {
         let mut monthly = incremental("2026-01-31T00:00:00Z", "1mo");
-        let expected = [
-            "2026-01-31T00:00:00Z 2026-02-28T00:00:00Z*",
-            "2026-02-28T00:00:00Z 2026-03-15T12:30:45Z",
-        ];
+        let expected = ["2026-01-31T00:00:00Z 2026-02-28T00:00:00Z*", "2026-02-28T00:00:00Z 2026-03-15T12:30:45Z"];
         assert_eq!(walk(&monthly, None), expected);
         assert_eq!(walk(&monthly, Some("2026-02-28T00:00:00Z")), expected[1..]);
         monthly.end_value = Some("2026-02-10".to_owned());

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
     use crate::extract::fixture;
     use crate::plan::duration::parse_span;
-    use crate::plan::model::{CursorFormat, Notation, Distance};
+    use crate::plan::model::{CursorFormat, Distance, Notation};
 
     fn incremental(initial: Option<&str>, lag: Option<Distance>, format: Option<CursorFormat>) -> Incremental {
         let notation = Notation { format, timezone: None };

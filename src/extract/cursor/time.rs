@@ -164,7 +164,11 @@ pub(super) fn write(moment: &Moment, pattern: &Pattern) -> Option<String> {
         Pattern::Iso(iso) => iso,
         Pattern::Strftime { pattern, east_s } => {
             let nanos = nanos(&moment.fraction);
-            return strftime(local.with_nanosecond(nanos)?, FixedOffset::east_opt((*east_s).unwrap_or(0) as i32)?, pattern);
+            return strftime(
+                local.with_nanosecond(nanos)?,
+                FixedOffset::east_opt((*east_s).unwrap_or(0) as i32)?,
+                pattern,
+            );
         }
     };
     let mut out = format!(

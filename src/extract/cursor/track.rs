@@ -10,6 +10,7 @@ use crate::http::HeaderMap;
 use crate::plan::model::{CursorSource, FactPlace, Incremental, OnCursorMissing, RowOrder};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// What a walk knows of its cursor.
@@ -166,13 +167,15 @@ impl<'a> Track<'a> {
             return Err(Error::new(Kind::Data, "a record has no cursor value, which `walk = \"cursor\"` goes by")
                 .hint("`on_cursor_value_missing = \"exclude\"` leaves such records out"));
         }
-        for value in values.iter().flatten() {
+        let mut verdict = Verdict::plain(missing_count);
+        self.leave_out_of_range(values, &mut verdict)?;
+        let left_out: HashSet<usize> = verdict.left_out.iter().flat_map(|(_, records)| records).copied().collect();
+        for (_, value) in values.iter().enumerate().filter(|(record, _)| !left_out.contains(record)) {
+            let Some(value) = value else { continue };
             if self.newest.as_ref().map_or(Ok(true), |newest| value.compare(newest).map(|order| order.is_gt()))? {
                 self.newest = Some(value.clone());
             }
         }
-        let mut verdict = Verdict::plain(missing_count);
-        self.leave_out_of_range(values, &mut verdict)?;
         self.leave_out_received(page, values, &mut verdict)?;
         verdict.suspects = self.suspects(values)?;
         Ok(verdict)
@@ -207,10 +210,13 @@ impl<'a> Track<'a> {
                     RowOrder::Descending => (order.is_gt(), "desc"),
                 };
                 if is_wrong {
-                    return Err(Error::new(Kind::Data, format!("records are not in the order of `row_order = \"{word}\"`"))
-                        .with(OUT_OF_ORDER, format!("`{value}` after `{last}`"))
-                        .with("found on page", page_number)
-                        .hint("have the API sort by the field of `cursor_path`, or leave `row_order` out"));
+                    return Err(Error::new(
+                        Kind::Data,
+                        format!("records are not in the order of `row_order = \"{word}\"`"),
+                    )
+                    .with(OUT_OF_ORDER, format!("`{value}` after `{last}`"))
+                    .with("found on page", page_number)
+                    .hint("have the API sort by the field of `cursor_path`, or leave `row_order` out"));
                 }
             }
             self.last = Some(value.clone());
@@ -245,7 +251,9 @@ impl<'a> Track<'a> {
         if is_beyond {
             verdict.go = Go::Stop;
         }
-        verdict.left_out.extend([("before_start", before), ("after_end", after)].into_iter().filter(|(_, r)| !r.is_empty()));
+        verdict
+            .left_out
+            .extend([("before_start", before), ("after_end", after)].into_iter().filter(|(_, r)| !r.is_empty()));
         Ok(())
     }
 
@@ -415,7 +423,8 @@ impl<'a> Track<'a> {
                 let end = self.slice.end.as_ref();
                 // In the pattern of the API's values, where one is known and can show it.
                 let like = end.zip(self.newest.as_ref()).and_then(|(end, newest)| newest.like_value(end, notation));
-                let is_exact = |like: &CursorValue| end.is_some_and(|end| like.order(end, notation).is_ok_and(|o| o.is_eq()));
+                let is_exact =
+                    |like: &CursorValue| end.is_some_and(|end| like.order(end, notation).is_ok_and(|o| o.is_eq()));
                 like.filter(is_exact).or_else(|| end.cloned())
             }
             CursorSource::Record(_) => self.newest_within()?,

@@ -7,8 +7,8 @@ use crate::config::tree::{Node, Table, Value};
 use crate::extract::cursor::{CursorKind, CursorValue};
 use crate::plan::duration::{self, Span};
 use crate::plan::model::{
-    CursorFormat, CursorScope, CursorSource, EndBound, FactPlace, Incremental, Notation, OnCursorMissing, RowOrder,
-    Distance,
+    CursorFormat, CursorScope, CursorSource, Distance, EndBound, FactPlace, Incremental, Notation, OnCursorMissing,
+    RowOrder,
 };
 use crate::plan::suggest;
 use crate::plan::timezone::TimeZone;
@@ -142,7 +142,11 @@ impl Keys<'_, '_, '_> {
         let is_nothing = matches!(step, Some(Distance::Number(0))) || step == Some(Distance::Time(Span::default()));
         if step.is_none() || is_nothing {
             let what = if is_nothing { "is nothing" } else { "is not a length of time" };
-            self.refuse(name, format!("`{name}` {what}"), "write a number, or a number and a unit, such as `2h`, `7d` or `1mo`");
+            self.refuse(
+                name,
+                format!("`{name}` {what}"),
+                "write a number, or a number and a unit, such as `2h`, `7d` or `1mo`",
+            );
         }
         step.filter(|_| !is_nothing)
     }
@@ -199,7 +203,11 @@ impl Keys<'_, '_, '_> {
             let Some(value) = value else { continue };
             if notation.format.is_some() && value.kind() == CursorKind::Text {
                 let message = format!("`{name}` is no time, so `format` can't be applied to it");
-                self.refuse(name, message, "write it as `2020-01-31`, `2020-01-31T00:00:00Z`, or in the `format` itself");
+                self.refuse(
+                    name,
+                    message,
+                    "write it as `2020-01-31`, `2020-01-31T00:00:00Z`, or in the `format` itself",
+                );
             }
         }
         if let (Some(initial), Some(end)) = (&initial, &end) {
@@ -210,7 +218,11 @@ impl Keys<'_, '_, '_> {
                 }
                 Ok(_) => {}
                 Err(_) => {
-                    let message = format!("`end_value` is of another kind than `initial_value`: {}, {}", end.kind(), initial.kind());
+                    let message = format!(
+                        "`end_value` is of another kind than `initial_value`: {}, {}",
+                        end.kind(),
+                        initial.kind()
+                    );
                     self.refuse("end_value", message, "write both as the API writes the field of `cursor_path`");
                 }
             }

@@ -55,13 +55,16 @@ fn warn_of_bounds(incremental: &Incremental, own: &Layers<'_>, scope: &mut Scope
             scope.found.warning(key.span.clone(), message).help(help);
         }
     };
-    let has_end = incremental.window.is_some()
-        || incremental.end_value.is_some()
-        || incremental.source == CursorSource::Window;
+    let has_end =
+        incremental.window.is_some() || incremental.end_value.is_some() || incremental.source == CursorSource::Window;
     let add = "add `end_param`, or use `{{ cursor.end }}`";
     if !incremental.sends_end {
         if incremental.window.is_some() {
-            warn("window", "no request shows the end of a `window`: each slice asks for everything after its start", add);
+            warn(
+                "window",
+                "no request shows the end of a `window`: each slice asks for everything after its start",
+                add,
+            );
         } else if !incremental.client_side {
             warn("end_value", "no request shows the `end_value`: rows after it are loaded too", add);
         }
@@ -85,8 +88,10 @@ fn warn_of_moving_rows(
     scope: &mut Scope<'_>,
 ) {
     let is_numbered = matches!(resource.paginator, Paginator::Offset(_) | Paginator::PageNumber(_));
-    let overlaps =
-        all.get("paginator").and_then(Node::as_table).is_some_and(|table| table.get("overlap").is_some_and(|n| !n.is_off()));
+    let overlaps = all
+        .get("paginator")
+        .and_then(Node::as_table)
+        .is_some_and(|table| table.get("overlap").is_some_and(|n| !n.is_off()));
     let is_ascending = incremental.row_order == Some(RowOrder::Ascending);
     if !is_ascending || !is_numbered || overlaps || incremental.walks_by_cursor {
         return;
@@ -95,6 +100,9 @@ fn warn_of_moving_rows(
     let Some((key, _)) = order else { return };
     scope
         .found
-        .warning(key.span.clone(), "rows that are updated during the walk move others over a page's edge, where they are lost")
+        .warning(
+            key.span.clone(),
+            "rows that are updated during the walk move others over a page's edge, where they are lost",
+        )
         .help("add `walk = \"cursor\"`, or `overlap = 1` to an offset paginator");
 }
