@@ -82,7 +82,7 @@ impl CursorValue {
 
     /// The value one step of its own earlier, or of the `format` in which requests show it.
     fn unit_earlier(&self, notation: &Notation) -> Result<CursorValue> {
-        let back = |moment: &Moment, unit| one_earlier(moment, unit, notation);
+        let back = |moment: &Moment, unit| one_unit(moment, unit, Direction::Back, notation);
         let text = match &self.value {
             Value::Instant(moment, pattern) | Value::Local(moment, pattern) => {
                 back(moment, pattern.unit()).and_then(|moment| time::write(&moment, pattern))
@@ -170,15 +170,17 @@ impl CursorValue {
     }
 
     /// An exclusive end as a request shows it. Where the API takes the end for a part of the range, it is one unit of the
-    /// format earlier.
+    /// format earlier. An end that the format can't show is cut off where the next slice starts there, and rounded up where
+    /// none follows.
     ///
     /// # Errors
-    /// As [`CursorValue::render`], or there is nothing earlier.
-    pub fn end_in_request(&self, bound: EndBound, notation: &Notation) -> Result<Json> {
-        let format = match (bound, &notation.format) {
-            (EndBound::Exclusive, _) => return self.in_request(notation),
-            (EndBound::Inclusive, None) => return self.unit_earlier(notation)?.in_request(notation),
-            (EndBound::Inclusive, Some(format)) => format,
+    /// As [`CursorValue::render`], or the unit leads out of the calendar.
+    pub fn end_in_request(&self, bound: EndBound, is_shared: bool, notation: &Notation) -> Result<Json> {
+        let Some(format) = &notation.format else {
+            return match bound {
+                EndBound::Exclusive => self.in_request(notation),
+                EndBound::Inclusive => self.unit_earlier(notation)?.in_request(notation),
+            };
         };
         let unit = match format {
             CursorFormat::Iso8601 | CursorFormat::EpochSeconds => Unit::Seconds(1),
@@ -186,8 +188,15 @@ impl CursorValue {
             CursorFormat::Date => Unit::Seconds(DAY_S),
             CursorFormat::Strftime(pattern) => time::unit_of(pattern),
         };
-        let earlier = one_earlier(&self.time(notation)?, unit, notation).ok_or_else(|| self.out_of_range())?;
-        let instant = earlier.wall().ok_or_else(|| self.out_of_range())?;
+        let shown = CursorValue::parse_text(&self.render(notation)?, notation);
+        let is_cut = !is_shared && shown.order(self, notation).is_ok_and(|order| order.is_lt());
+        let direction = match (bound, is_cut) {
+            (EndBound::Exclusive, false) | (EndBound::Inclusive, true) => return self.in_request(notation),
+            (EndBound::Exclusive, true) => Direction::On,
+            (EndBound::Inclusive, false) => Direction::Back,
+        };
+        let moved = one_unit(&self.time(notation)?, unit, direction, notation).and_then(|moment| moment.wall());
+        let instant = moved.ok_or_else(|| self.out_of_range())?;
         CursorValue::parse_text(&instant.and_utc().to_rfc3339(), &Notation::default()).in_request(notation)
     }
 
@@ -278,29 +287,34 @@ fn shifted(moment: &Moment, east_s: i64, step: &Distance, direction: Direction) 
     Some(Moment { seconds, fraction: moment.fraction.clone() })
 }
 
-/// The moment one unit earlier. Days and months are those of the wall clock.
-fn one_earlier(moment: &Moment, unit: Unit, notation: &Notation) -> Option<Moment> {
+/// The moment one unit earlier or later. Days and months are those of the wall clock.
+fn one_unit(moment: &Moment, unit: Unit, direction: Direction, notation: &Notation) -> Option<Moment> {
     let zone = notation.timezone.unwrap_or_default();
+    let sign = if direction == Direction::Back { -1 } else { 1 };
     match unit {
         Unit::Digits(digits) => {
             let digits = digits.min(SCALE_MAX);
             let per_second = 10i128.pow(digits as u32);
-            let shown: i128 =
-                format!("{:0<digits$}", moment.fraction.get(..digits).unwrap_or(&moment.fraction)).parse().ok()?;
-            let count = i128::from(moment.seconds) * per_second + shown - 1;
+            let fraction = moment.fraction.get(..digits).unwrap_or(&moment.fraction);
+            let shown: i128 = format!("{fraction:0<digits$}").parse().ok()?;
+            let count = i128::from(moment.seconds) * per_second + shown + i128::from(sign);
             let fraction = format!("{:0digits$}", count.rem_euclid(per_second));
             let seconds = i64::try_from(count.div_euclid(per_second)).ok()?;
             Some(Moment { seconds, fraction: fraction.trim_end_matches('0').to_owned() })
         }
         Unit::Seconds(seconds) if seconds < DAY_S => {
-            Some(Moment { seconds: moment.seconds.checked_sub(seconds)?, fraction: moment.fraction.clone() })
+            Some(Moment { seconds: moment.seconds.checked_add(sign * seconds)?, fraction: moment.fraction.clone() })
         }
         Unit::Seconds(seconds) => {
-            let wall = zone.wall(moment.wall()?).0.checked_sub_signed(TimeDelta::seconds(seconds))?;
+            let wall = zone.wall(moment.wall()?).0.checked_add_signed(TimeDelta::seconds(sign * seconds))?;
             Some(Moment::of(zone.instant(wall), 0))
         }
         Unit::Months(months) => {
-            let wall = zone.wall(moment.wall()?).0.checked_sub_months(Months::new(months))?;
+            let (wall, months) = (zone.wall(moment.wall()?).0, Months::new(months));
+            let wall = match direction {
+                Direction::Back => wall.checked_sub_months(months)?,
+                Direction::On => wall.checked_add_months(months)?,
+            };
             Some(Moment::of(zone.instant(wall), 0))
         }
     }
@@ -497,8 +511,22 @@ mod tests {
             (r#""2026-01-08T00:00:00Z""#, strftime("%d/%m/%Y %H:%M"), "\"07/01/2026 23:59\""),
         ] {
             let notation = Notation { format, timezone: None };
-            let end = json(value).end_in_request(EndBound::Inclusive, &notation).unwrap();
+            let end = json(value).end_in_request(EndBound::Inclusive, true, &notation).unwrap();
             assert_eq!(end.to_string(), expected, "{value} in {notation:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_end_is_rounded_up_to_what_the_format_can_show() {
+        let date = in_format(CursorFormat::Date);
+        for (value, bound, expected) in [
+            ("2026-01-08T05:00:00Z", EndBound::Exclusive, "2026-01-09"),
+            ("2026-01-08T05:00:00Z", EndBound::Inclusive, "2026-01-08"),
+            ("2026-01-08T00:00:00Z", EndBound::Exclusive, "2026-01-08"),
+            ("2026-01-08", EndBound::Inclusive, "2026-01-07"),
+        ] {
+            let end = CursorValue::parse_text(value, &date).end_in_request(bound, false, &date).unwrap();
+            assert_eq!(end, expected, "{value} {bound:?}");
         }
     }
 

@@ -36,8 +36,10 @@ impl Slice {
     /// # Errors
     /// The value does not fit the format.
     pub fn end_in_request(&self, incremental: &Incremental) -> Result<Option<Json>> {
+        // The present is asked for as it is: what comes later is the next run's.
         let bound = if self.ends_now { EndBound::Exclusive } else { incremental.end_bound };
-        self.end.as_ref().map(|end| end.end_in_request(bound, &incremental.notation)).transpose()
+        let is_shared = self.ends_now || !self.is_last;
+        self.end.as_ref().map(|end| end.end_in_request(bound, is_shared, &incremental.notation)).transpose()
     }
 
     /// Whether records at or after the end are left for others, where the API can't filter.

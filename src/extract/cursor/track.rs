@@ -525,3 +525,6 @@ fn server_time(headers: &HeaderMap) -> Result<DateTime<Utc>> {
             .source(cause)
     })
 }
+
+#[cfg(test)]
+mod tests;
