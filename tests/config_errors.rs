@@ -85,7 +85,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("[resources.videos]\nschema_contract = \"freeze\"", "schema_contract"),
     ("[resources.videos]\nprimary_key = \"id\"\nmerge_strategy = \"scd2\"", "merge_strategy"),
     ("[resources.videos]\npoll = { path = \"status\", equals = \"done\" }", "poll"),
-    ("[resources.videos]\nincremental = { cursor_path = \"t\", start_param = \"s\", window = \"7d\" }", "window"),
     ("[resources.videos]\npaginator = { type = \"keyset\", field = \"id\", param = \"after\" }", "keyset"),
 ];
 

@@ -1,5 +1,6 @@
 //! The value of an incremental cursor: typed, ordered by what it is and never as text, written back as it was seen.
 
+mod answer;
 mod arithmetic;
 mod max;
 mod position;
@@ -9,12 +10,13 @@ mod start;
 mod time;
 mod track;
 
+pub use answer::is_address;
 pub use max::{Extent, max_of};
 pub use position::Position;
 pub use received::{Identity, Received};
 pub use slices::{Slice, Slices};
 pub use start::start;
-pub use track::{Go, PageView, Track, Verdict, is_address, is_out_of_order};
+pub use track::{Go, PageView, Track, Verdict, is_out_of_order};
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::{CursorFormat, Notation};

@@ -7,6 +7,7 @@
 //! them: a parent's commit moves its cursor, and what its children missed when a run was killed or a request failed would
 //! not be asked for again. Which load that was is committed with the child's rows, as a cursor of its own.
 
+use super::cursors_ahead::CursorsAhead;
 use super::feed::ParentRow;
 use super::global::GlobalCursor;
 use super::report::group_digits;
@@ -77,6 +78,8 @@ struct Fanout<'a> {
     asked: HashSet<u64>,
     /// Cursors of complete units that are not committed yet.
     cursors: Vec<CursorRow>,
+    /// Stored cursors of parents that wait.
+    cursors_ahead: CursorsAhead,
     counts: Counts,
     warnings: Vec<String>,
     first_error: Option<Error>,
@@ -119,6 +122,7 @@ pub(super) async fn run(task: &Arc<Task>, parents: Parents, stored: Option<Posit
         asked_until: None,
         asked: HashSet::new(),
         cursors: Vec::new(),
+        cursors_ahead: CursorsAhead::default(),
         counts: Counts::default(),
         warnings: Vec::new(),
         first_error: None,
@@ -144,7 +148,9 @@ impl Fanout<'_> {
             if running.is_empty() && commit_due {
                 self.commit().await?;
             }
-            let has_room = !self.gives_up() && !(commit_due && !running.is_empty()) && running.len() < concurrency;
+            // What was due is committed by now, unless units are half-way.
+            let is_held_up = commit_due && !running.is_empty();
+            let has_room = !self.gives_up() && !is_held_up && running.len() < concurrency;
             if let Some(Continued { unit, from_warehouse }) = self.continued.pop_front_if(|_| has_room) {
                 running.push(run_unit(self.task.clone(), unit, from_warehouse));
                 continue;
@@ -215,6 +221,15 @@ impl Fanout<'_> {
         }
     }
 
+    /// The fields that tell a parent's partition from others.
+    fn partition_of(&self, parent: &ParentRow) -> Map<String, Value> {
+        let value = |field: &FieldPath| {
+            let at = self.parents.fields.iter().position(|f| f == field);
+            at.and_then(|at| parent.values.get(at)).cloned().unwrap_or_default()
+        };
+        self.parents.spec.fields.iter().map(|field| (field.to_string(), value(field))).collect()
+    }
+
     /// The unit of a parent, unless it was asked for before or has to be skipped.
     async fn unit(&mut self, parent: &ParentRow) -> Result<Option<Unit>> {
         let spec = &self.parents.spec;
@@ -222,12 +237,9 @@ impl Fanout<'_> {
             let at = self.parents.fields.iter().position(|f| f == field);
             at.and_then(|at| parent.values.get(at)).cloned().unwrap_or_default()
         };
-        let mut partition = Map::new();
-        for field in &spec.fields {
-            partition.insert(field.to_string(), value(field));
-        }
+        let partition = self.partition_of(parent);
         let missing = partition.iter().find(|(_, v)| v.is_null()).map(|(field, _)| field.clone());
-        let partition = Value::Object(partition).to_string();
+        let partition = partition_name(&partition);
         // Rows that lack a field may lack it alike, and are rows of their own all the same.
         let identity =
             if missing.is_some() { Value::from(parent.values.clone()).to_string() } else { partition.clone() };
@@ -280,8 +292,9 @@ impl Fanout<'_> {
         if self.parents.spec.scope == ParentScope::All || context.full_refresh {
             return Ok(None);
         }
-        let stored = context.warehouse.cursor(&resource.name, PARENTS_ASKED).await?;
-        stored.map(|text| serde_json::from_str(&text)).transpose().map_err(|cause| {
+        let stored = context.warehouse.cursors(&resource.name, vec![PARENTS_ASKED.to_owned()]).await?;
+        let stored = stored.get(PARENTS_ASKED);
+        stored.map(|text| serde_json::from_str(text)).transpose().map_err(|cause| {
             Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
                 .with("resource", &resource.name)
                 .source(cause)
@@ -298,15 +311,20 @@ impl Fanout<'_> {
         })
     }
 
-    async fn stored_cursor(&self, partition: &str) -> Result<Option<Position>> {
+    /// Where a parent's unit starts. Cursors of parents that wait behind it are looked up together with its own.
+    async fn stored_cursor(&mut self, partition: &str) -> Result<Option<Position>> {
         if let Some(global) = &self.global {
             return Ok(global.start());
         }
         if self.task.resource.incremental.is_none() || self.task.context.full_refresh {
             return Ok(None);
         }
-        let stored = self.task.context.warehouse.cursor(&self.task.resource.name, partition).await?;
-        stored.as_deref().map(Position::from_state).transpose()
+        if !self.cursors_ahead.knows(partition) {
+            let waiting = self.waiting.iter().take(PARENTS_PAGE);
+            let waiting = waiting.map(|parent| partition_name(&self.partition_of(parent))).collect();
+            self.cursors_ahead.look_up(self.task, partition, waiting).await?;
+        }
+        self.cursors_ahead.take(partition)
     }
 
     fn settle(&mut self, done: Done) -> Result<()> {
@@ -385,6 +403,11 @@ impl Fanout<'_> {
             error,
         }
     }
+}
+
+/// A partition's name in the state.
+fn partition_name(partition: &Map<String, Value>) -> String {
+    Value::from(partition.clone()).to_string()
 }
 
 /// The last cursor of each partition: slices of one unit may be committed together.

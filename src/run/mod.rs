@@ -3,6 +3,7 @@
 //! Async tasks fetch, one per resource and partition; a pool decodes; one thread owns the warehouse ([`warehouse`]). Bounded
 //! channels between them carry pages, so that a slow stage slows the others and memory stays flat.
 
+mod cursors_ahead;
 pub mod engine;
 mod fanout;
 mod feed;

@@ -164,8 +164,9 @@ impl CursorValue {
             Some(CursorFormat::Iso8601 | CursorFormat::Date) => false,
             Some(CursorFormat::Strftime(_)) | None => !self.quoted,
         };
-        let number =
-            serde_json::from_str(&text).ok().filter(|value: &Json| value.is_number() && value.to_string() == text);
+        let number: Option<Json> = serde_json::from_str(&text).ok();
+        // What a JSON number would not give back as it was written stays a text.
+        let number = number.filter(|value| value.as_number().is_some_and(|number| number.to_string() == text));
         Ok(number.filter(|_| is_number).unwrap_or(Json::String(text)))
     }
 

@@ -1,14 +1,14 @@
 //! What one walk learns of its cursor, page by page: how far it has come, which records are left out, and when to stop or to
 //! start anew. Decisions only; nothing is fetched or written here.
 
-use super::position::later;
-use super::{CursorValue, Identity, Position, Received, Slice, max_of};
+mod outcome;
+
+use super::{CursorValue, Identity, Position, Received, Slice, answer, max_of};
 use crate::error::{Error, Kind, Result};
 use crate::extract::envelope::Envelope;
 use crate::extract::paginate::EndReason;
 use crate::http::HeaderMap;
-use crate::plan::model::{CursorSource, FactPlace, Incremental, OnCursorMissing, RowOrder};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::plan::model::{CursorSource, Incremental, OnCursorMissing, RowOrder};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -136,8 +136,7 @@ impl<'a> Track<'a> {
     /// to be remembered.
     pub fn page(&mut self, page: &PageView<'_>) -> Result<Verdict> {
         self.pages_since_start += 1;
-        let is_record = matches!(self.incremental.source, CursorSource::Record(_));
-        if !is_record {
+        if !matches!(self.incremental.source, CursorSource::Record(_)) {
             return self.page_without_values(page);
         }
         let looks_at_each = self.incremental.row_order.is_some()
@@ -149,10 +148,8 @@ impl<'a> Track<'a> {
             self.note_newest(extent.max)?;
             return Ok(Verdict::plain(extent.missing_count));
         }
-        let parse = |token: &Option<&[u8]>| match token {
-            Some(token) => CursorValue::parse_json(token, &self.incremental.notation),
-            None => Ok(None),
-        };
+        let notation = &self.incremental.notation;
+        let parse = |token: &Option<&[u8]>| token.map_or(Ok(None), |token| CursorValue::parse_json(token, notation));
         let values: Vec<Option<CursorValue>> = page.tokens.iter().map(parse).collect::<Result<_>>()?;
         self.page_of(page, &values)
     }
@@ -351,30 +348,10 @@ impl<'a> Track<'a> {
     /// # Errors
     /// The value is none that a request could show, or the server does not tell its time.
     pub fn answer(&mut self, page_number: u64, envelope: &Envelope, headers: &HeaderMap, took: Duration) -> Result<()> {
-        match &self.incremental.source {
-            CursorSource::Record(_) | CursorSource::Window => Ok(()),
-            CursorSource::Clock if page_number > 1 => Ok(()),
-            CursorSource::Clock => {
-                let began = server_time(headers)? - TimeDelta::seconds(i64::try_from(took.as_secs()).unwrap_or(0));
-                let text = began.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-                self.told = Some(CursorValue::parse_text(&text, &Default::default()));
-                Ok(())
-            }
-            CursorSource::Response(places) => {
-                for place in places {
-                    if let Some(value) = told(place, envelope, headers)? {
-                        if !self.incremental.sends_start && !is_address(value.text()) {
-                            return Err(Error::new(Kind::Data, "no request shows the cursor that the answer gives")
-                                .with("cursor", value.text())
-                                .hint("add `start_param`, or use `{{ cursor.start }}`; only an address goes without"));
-                        }
-                        self.told = Some(value);
-                        break;
-                    }
-                }
-                Ok(())
-            }
+        if let Some(told) = answer::told(self.incremental, page_number, envelope, headers, took)? {
+            self.told = Some(told);
         }
+        Ok(())
     }
 
     /// In a walk along the cursor, after a page: where the next request starts, if that is elsewhere. `end` is why paging
@@ -405,69 +382,6 @@ impl<'a> Track<'a> {
         self.received.begin();
         Ok(Some(start))
     }
-
-    /// The position when the walk is complete.
-    ///
-    /// # Errors
-    /// Its values can't be compared.
-    pub fn complete(&self) -> Result<Option<Position>> {
-        let notation = &self.incremental.notation;
-        let candidate = match &self.incremental.source {
-            CursorSource::Response(_) => {
-                let value = self.told.clone().or_else(|| self.before.as_ref().and_then(|b| b.value.clone()));
-                return Ok(value.map(|value| Position { value: Some(value), seen: None }));
-            }
-            CursorSource::Clock => self.told.clone(),
-            CursorSource::Window => self.slice.end.clone(),
-            CursorSource::Record(_) if self.slice.closes => {
-                let end = self.slice.end.as_ref();
-                // In the pattern of the API's values, where one is known and can show it.
-                let like = end.zip(self.newest.as_ref()).and_then(|(end, newest)| newest.like_value(end, notation));
-                let is_exact =
-                    |like: &CursorValue| end.is_some_and(|end| like.order(end, notation).is_ok_and(|o| o.is_eq()));
-                like.filter(is_exact).or_else(|| end.cloned())
-            }
-            CursorSource::Record(_) => self.newest_within()?,
-        };
-        let position = self.moved_to(candidate)?;
-        Ok(Some(position).filter(|position| *position != Position::default()))
-    }
-
-    /// The position while an ascending walk goes on: everything up to the newest value has come.
-    ///
-    /// # Errors
-    /// Its values can't be compared.
-    pub fn so_far(&self) -> Result<Position> {
-        self.moved_to(self.newest_within()?)
-    }
-
-    /// The position when rows are committed that justify no cursor.
-    ///
-    /// # Errors
-    /// Its values can't be compared.
-    pub fn held(&self) -> Result<Position> {
-        let before = self.before.clone().unwrap_or_default();
-        let seen = later(before.seen, self.newest.clone(), &self.incremental.notation)?;
-        beyond(before.value, seen, self.incremental)
-    }
-
-    /// The newest value, but not beyond the slice's end.
-    fn newest_within(&self) -> Result<Option<CursorValue>> {
-        let notation = &self.incremental.notation;
-        match (&self.newest, &self.slice.end) {
-            (Some(newest), Some(end)) if newest.order(end, notation)?.is_gt() => {
-                Ok(newest.like_value(end, notation).or_else(|| Some(end.clone())))
-            }
-            (newest, _) => Ok(newest.clone()),
-        }
-    }
-
-    fn moved_to(&self, candidate: Option<CursorValue>) -> Result<Position> {
-        let notation = &self.incremental.notation;
-        let before = self.before.clone().unwrap_or_default();
-        let value = later(before.value, candidate, notation)?;
-        beyond(value, later(before.seen, self.newest.clone(), notation)?, self.incremental)
-    }
 }
 
 /// Context of an error about the order of records.
@@ -478,52 +392,10 @@ pub fn is_out_of_order(error: &Error) -> bool {
     error.context(OUT_OF_ORDER).is_some()
 }
 
-/// Whether a text can be asked for as it is.
-pub fn is_address(text: &str) -> bool {
-    text.starts_with("https://") || text.starts_with("http://") || text.starts_with('/')
-}
-
 impl Verdict {
     fn plain(missing_count: u64) -> Verdict {
         Verdict { left_out: Vec::new(), suspects: Vec::new(), missing_count, go: Go::On }
     }
-}
-
-/// A position whose `seen` says only what the cursor doesn't.
-fn beyond(value: Option<CursorValue>, seen: Option<CursorValue>, incremental: &Incremental) -> Result<Position> {
-    let is_beyond = match (&value, &seen) {
-        (Some(value), Some(seen)) => seen.order(value, &incremental.notation)?.is_gt(),
-        (None, Some(_)) => true,
-        (_, None) => false,
-    };
-    Ok(Position { value, seen: seen.filter(|_| is_beyond) })
-}
-
-/// What an answer tells at a place.
-fn told(place: &FactPlace, envelope: &Envelope, headers: &HeaderMap) -> Result<Option<CursorValue>> {
-    match place {
-        FactPlace::Body(path) => match envelope.node(path)? {
-            Some(node) => CursorValue::parse_json(node.text(), &Default::default())
-                .map_err(|error| error.with("cursor_path", path)),
-            None => Ok(None),
-        },
-        FactPlace::Header(name) => {
-            let text = headers.get(name.as_str()).and_then(|value| value.to_str().ok()).map(str::trim);
-            let text = text.filter(|text| !text.is_empty());
-            Ok(text.map(|text| CursorValue { quoted: true, ..CursorValue::parse_text(text, &Default::default()) }))
-        }
-    }
-}
-
-/// The `Date` of an answer (RFC 9110 section 6.6.1).
-fn server_time(headers: &HeaderMap) -> Result<DateTime<Utc>> {
-    let text = headers.get("date").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    DateTime::parse_from_rfc2822(text).map(|at| at.with_timezone(&Utc)).map_err(|cause| {
-        Error::new(Kind::Data, "the server does not tell its time, which is the cursor")
-            .with("Date", if text.is_empty() { "missing" } else { text })
-            .hint("take the cursor from records, or use `cursor_from = \"window\"`, which goes by our own clock")
-            .source(cause)
-    })
 }
 
 #[cfg(test)]

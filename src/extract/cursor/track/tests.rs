@@ -5,6 +5,7 @@ use crate::extract::cursor::Slices;
 use crate::extract::fixture;
 use crate::plan::duration::parse_span;
 use crate::plan::model::{Distance, Notation};
+use chrono::DateTime;
 
 fn of(text: &str) -> CursorValue {
     CursorValue::parse_text(text, &Notation::default())
@@ -116,7 +117,8 @@ fn a_walk_along_the_cursor_starts_anew_when_a_page_brought_something_newer() {
     assert_eq!(track.restart(None).unwrap(), Some(Json::from(3)));
     // The page begins with what is there already; the record at another place is another one.
     let token = |value: u64| (u128::from(value), 2u128);
-    let again = PageView { number: 2, tokens: vec![Some(b"3"), Some(b"3")], identities: vec![Some(token(3)), Some((3, 7))] };
+    let again =
+        PageView { number: 2, tokens: vec![Some(b"3"), Some(b"3")], identities: vec![Some(token(3)), Some((3, 7))] };
     assert_eq!(track.page(&again).unwrap().left_out, [("already_received", vec![0])]);
     assert_eq!(track.restart(None).unwrap(), None, "nothing newer: paging goes on");
     page(&mut track, 3, &[3, 5]).unwrap();
