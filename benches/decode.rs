@@ -45,6 +45,7 @@ fn spec(id_from_content: bool) -> DecodeSpec {
         },
         id_from_content,
         on_cursor_missing: OnCursorMissing::Include,
+        wants_contents: false,
     }
 }
 

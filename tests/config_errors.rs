@@ -84,7 +84,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("[resources.videos]\ntransform = \"SELECT * FROM records\"", "transform"),
     ("[resources.videos]\nschema_contract = \"freeze\"", "schema_contract"),
     ("[resources.videos]\nprimary_key = \"id\"\nmerge_strategy = \"scd2\"", "merge_strategy"),
-    ("[resources.videos]\nincremental = { cursor_path = \"t\", start_param = \"s\", window = \"7d\" }", "window"),
 ];
 
 fn run_with(server: &Server, client: &str, resources: &str) -> (Outcome, String) {

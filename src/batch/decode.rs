@@ -28,6 +28,8 @@ pub struct DecodeSpec {
     pub id_from_content: bool,
     /// What a record without a cursor value means.
     pub on_cursor_missing: OnCursorMissing,
+    /// Whether the content of records is hashed although their ids come from a key.
+    pub wants_contents: bool,
 }
 
 impl DecodeSpec {
@@ -83,6 +85,7 @@ impl Decoder {
             let dropped = keep.iter().filter(|k| !**k).count() as u64;
             *out.discarded.entry(REPEATED_KEY).or_default() += dropped;
         }
+        out.rows = rows_of(root_ids.len(), keep.as_deref());
         let mut ids: Vec<Vec<u128>> = Vec::with_capacity(self.shape.tables.len());
         for table in 0..self.shape.tables.len() {
             let own = if table == ROOT { root_ids.clone() } else { self.child_ids(table, &ids) };
@@ -176,6 +179,19 @@ fn last_of_each(ids: &[u128]) -> Option<Vec<bool>> {
         last.insert(*id, row);
     }
     (last.len() < ids.len()).then(|| ids.iter().enumerate().map(|(row, id)| last[id] == row).collect())
+}
+
+/// Where each record's row is once those that are not kept are gone.
+fn rows_of(record_count: usize, keep: Option<&[bool]>) -> Vec<Option<usize>> {
+    let Some(keep) = keep else { return (0..record_count).map(Some).collect() };
+    let mut next = 0;
+    let place = |is_kept: &bool| {
+        is_kept.then(|| {
+            next += 1;
+            next - 1
+        })
+    };
+    keep.iter().map(place).collect()
 }
 
 /// The rows of a chunk that a mask keeps.

@@ -37,7 +37,7 @@ pub enum Number<'a> {
 }
 
 /// A position in a JSON text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Scanner<'a> {
     bytes: &'a [u8],
     pos: usize,

@@ -83,6 +83,10 @@ pub struct Decoded {
     pub chunks: Vec<Chunk>,
     /// For each record that is not left out: the cursor value's token, if it has one.
     pub cursors: Vec<Option<CursorToken>>,
+    /// For each of these records: its row in the root table's chunk; `None` when a later record of the page has its key.
+    pub rows: Vec<Option<usize>>,
+    /// For each of these records the hash of its content, if asked for.
+    pub contents: Vec<u128>,
     /// Records left out, by rule.
     pub discarded: BTreeMap<&'static str, u64>,
 }

@@ -11,6 +11,9 @@ use serde_json::Value;
 use std::ops::Range;
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
+/// Bytes of a value in a message.
+const SHOWN_BYTES: usize = 80;
+
 /// One pass over a page.
 pub(super) struct Pass<'s> {
     shape: &'s mut Shape,
@@ -45,7 +48,7 @@ impl<'s> Pass<'s> {
             scratch: Vec::new(),
             root_row: 0,
             within_text_of: None,
-            hashes_content: spec.hashes_content(),
+            hashes_content: spec.hashes_content() || spec.wants_contents,
             part_number: 0,
             shape,
             spec,
@@ -118,6 +121,9 @@ impl<'s> Pass<'s> {
         }
         let id = self.id(content, out)?;
         self.ids.push(id);
+        if self.spec.wants_contents {
+            out.contents.push(content);
+        }
         out.cursors.push(cursor.map(|range| CursorToken { part: self.part_number, range }));
         Ok(())
     }
@@ -147,7 +153,7 @@ impl<'s> Pass<'s> {
 
     /// The id of the record in hand.
     fn id(&self, content: u128, out: &Decoded) -> Result<u128> {
-        if self.hashes_content {
+        if self.spec.hashes_content() {
             return Ok(uuid8(content ^ self.parent_hash));
         }
         let mut bytes = Vec::with_capacity(32);
@@ -170,10 +176,19 @@ impl<'s> Pass<'s> {
     /// Reads a value into a row of the field's table. Returns the hash of its content, if ids come from it.
     fn value(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
         let first = scan.peek();
-        if self.shape.fields[field].raw {
-            return self.raw(scan, field, row, depth);
-        }
         let start = scan.offset();
+        if let Some(slot) = self.shape.fields[field].cursor_slot
+            && matches!(first, Some(b'{' | b'['))
+        {
+            self.refuse_nested_cursor(scan.clone(), slot, depth)?;
+        }
+        if self.shape.fields[field].raw {
+            let hash = self.raw(scan, field, row, depth)?;
+            if let Some(slot) = self.shape.fields[field].cursor_slot.filter(|_| first != Some(b'n')) {
+                self.cursor[slot] = Some(start..scan.offset());
+            }
+            return Ok(hash);
+        }
         let hash = match first {
             Some(b'"') => {
                 let text = scan.string(&mut self.scratch)?;
@@ -206,6 +221,23 @@ impl<'s> Pass<'s> {
             self.cursor[slot] = Some(start..scan.offset());
         }
         Ok(hash)
+    }
+
+    /// A cursor that is an object or a list, unless another path of the list leads into it.
+    #[cold]
+    fn refuse_nested_cursor(&mut self, mut scan: Scanner<'_>, slot: usize, depth: usize) -> Result<(), Stop> {
+        let paths = &self.spec.shape.cursor;
+        let own = &paths[slot];
+        if paths.iter().any(|path| path.0.len() > own.0.len() && path.0.starts_with(&own.0)) {
+            return Ok(());
+        }
+        let token = scan.skip(depth, &mut self.scratch)?;
+        let shown = String::from_utf8_lossy(&token[..token.len().min(SHOWN_BYTES)]).into_owned();
+        let what = if token.starts_with(b"{") { "an object" } else { "a list" };
+        let error = Error::new(Kind::Data, format!("`{own}`, the cursor, is {what}"))
+            .with("value", shown)
+            .hint("`cursor_path` must lead to one time, number or text of the record");
+        Err(Stop::Error(Box::new(error)))
     }
 
     fn number(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize) -> Result<u128, Stop> {

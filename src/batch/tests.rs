@@ -19,7 +19,12 @@ fn path(dotted: &str) -> FieldPath {
 }
 
 fn spec() -> DecodeSpec {
-    DecodeSpec { shape: ShapeSpec::default(), id_from_content: false, on_cursor_missing: OnCursorMissing::Include }
+    DecodeSpec {
+        shape: ShapeSpec::default(),
+        id_from_content: false,
+        on_cursor_missing: OnCursorMissing::Include,
+        wants_contents: false,
+    }
 }
 
 fn keyed(key: &str) -> DecodeSpec {

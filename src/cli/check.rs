@@ -3,7 +3,7 @@
 use crate::config::{self, Env, Loaded, Secrets, Settings, find_pipeline};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
-use crate::plan::model::{Pipeline, Resource};
+use crate::plan::model::{CursorSource, FactPlace, Incremental, Pipeline, Resource};
 use std::io::Write;
 
 /// Arguments of `check`.
@@ -106,10 +106,7 @@ fn table(pipeline: &Pipeline) -> Vec<String> {
 fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
     let dash = || "-".to_owned();
     let same_table = resource.table == resource.name;
-    let cursor = resource
-        .incremental
-        .as_ref()
-        .map(|incremental| incremental.cursor_paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "));
+    let cursor = resource.incremental.as_ref().map(cursor_of);
     let parent = resource.parent.as_ref().and_then(|p| pipeline.resource(&p.resource)).map(|p| p.name.clone());
     let write = if resource.selected { resource.write.name() } else { "not selected" };
     [
@@ -121,6 +118,23 @@ fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
         cursor.unwrap_or_else(dash),
         parent.unwrap_or_else(dash),
     ]
+}
+
+/// Where the cursor comes from.
+fn cursor_of(incremental: &Incremental) -> String {
+    let names: Vec<String> = match &incremental.source {
+        CursorSource::Record(paths) => paths.iter().map(ToString::to_string).collect(),
+        CursorSource::Response(places) => places
+            .iter()
+            .map(|place| match place {
+                FactPlace::Body(path) => path.to_string(),
+                FactPlace::Header(name) => name.clone(),
+            })
+            .collect(),
+        CursorSource::Clock => vec!["clock".to_owned()],
+        CursorSource::Window => vec!["window".to_owned()],
+    };
+    names.join(" or ")
 }
 
 fn shorten(line: &str) -> String {

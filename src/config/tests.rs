@@ -347,18 +347,67 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
     for name in resources {
         assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
     }
-    for name in ["end_param", "end_value", "window", "row_order", "client_side", "scope", "cursor_from", "end_bound"] {
-        let source = resource(&format!("[resources.x.incremental]\ncursor_path = 'u'\nstart_param = 's'\n{name} = 1"));
-        assert_eq!(mistakes(&source), [format!("7:1 `{name}` is not yet supported")]);
-    }
     let values = [
         ("primary_key = 'id'\nmerge_strategy = 'scd2'", "`merge_strategy = \"scd2\"` is not yet supported"),
         ("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported"),
-        ("params = { a = '{{ cursor.end }}' }", "`cursor.end` is not yet supported"),
     ];
     for (keys, message) in values {
         let found = mistakes(&resource(keys));
         assert!(found.iter().any(|m| m.ends_with(message)), "{keys}: {found:?}");
+    }
+}
+
+#[test]
+fn mistakes_of_a_cursor_have_their_place_and_advice() {
+    const START: &str = "start_param = 's'\n";
+    for (keys, expected) in [
+        ("start_param = 's'", "`cursor_path` is missing"),
+        ("cursor_path = 'u'\nwindow = '7d'", "`window` needs an `initial_value`: slices begin there"),
+        ("cursor_path = 'u'\nwindow = '7 days'\ninitial_value = 1", "`window` is not a length of time"),
+        ("cursor_path = 'u'\nlag = '0s'", "`lag` is nothing"),
+        ("cursor_path = 'u'\nwindow = 5\ninitial_value = 0", "`window` over numbers needs an `end_value`"),
+        (
+            "cursor_path = 'u'\nwindow = '1d'\ninitial_value = 0",
+            "`window` is a time, but `initial_value` is a number that is no time",
+        ),
+        ("cursor_path = 'u'\nwindow = '1d'\ninitial_value = 'abc'", "`window` can't be counted on from a text"),
+        (
+            "cursor_path = 'u'\nformat = 'date'\ninitial_value = 'abc'",
+            "`initial_value` is no time, so `format` can't be applied to it",
+        ),
+        (
+            "cursor_path = 'u'\ninitial_value = '2026-02-01'\nend_value = '2026-01-01'",
+            "there is nothing between `initial_value` and `end_value`",
+        ),
+        ("cursor_path = 'u'\ntimezone = 'Berlin'", "there is no time zone `Berlin`"),
+        ("cursor_path = 'u'\nwalk = 'cursor'", "`walk = \"cursor\"` needs records that come oldest first"),
+        ("cursor_path = 'u'\nscope = 'global'", "`scope` has no effect"),
+        ("cursor_header = 'x'\ncursor_path = 'u'", "`cursor_header` has no effect"),
+        ("cursor_from = 'clock'\ncursor_path = 'u'", "`cursor_path` has no effect"),
+        ("cursor_from = 'clock'\nrow_order = 'asc'", "`row_order` goes by the values of records"),
+        ("cursor_from = 'response'", "`cursor_path` is missing"),
+        (
+            "cursor_from = 'response'\ncursor_path = 'u'\nlag = 5",
+            "`lag` can't be counted from a value that only the API understands",
+        ),
+        ("cursor_from = 'window'\ninitial_value = 1", "no request shows the end of the range"),
+    ] {
+        let start = if keys.contains("start_param") { "" } else { START };
+        let found = mistakes(&resource(&format!("[resources.x.incremental]\n{start}{keys}")));
+        assert!(found.iter().any(|m| m.contains(expected)), "{keys}: {found:?}");
+    }
+    for (keys, expected) in [
+        ("cursor_path = 'u'", "uses its cursor"),
+        (
+            "cursor_path = 'u'\nstart_param = 's'\nwindow = '1d'\ninitial_value = '2026-01-01'",
+            "no request shows the end of a `window`",
+        ),
+        ("cursor_path = 'u'\nstart_param = 's'\nend_value = 5", "no request shows the `end_value`"),
+        ("cursor_path = 'u'\nstart_param = 's'\nend_param = 'e'", "`end_param` is never sent"),
+        ("cursor_path = 'u'\nstart_param = 's'\nend_bound = 'inclusive'", "`end_bound` has no effect"),
+    ] {
+        let found = warnings(&resource(&format!("[resources.x.incremental]\n{keys}")));
+        assert!(found.iter().any(|m| m.contains(expected)), "{keys}: {found:?}");
     }
 }
 

@@ -1,29 +1,46 @@
 //! The value of an incremental cursor: typed, ordered by what it is and never as text, written back as it was seen.
 
+mod answer;
 mod arithmetic;
 mod max;
+mod position;
+mod received;
+mod slices;
 mod start;
 mod time;
+mod track;
 
+pub use answer::is_address;
 pub use max::{Extent, max_of};
-pub use start::{start, start_text};
+pub use position::Position;
+pub use received::{Identity, Received};
+pub use slices::{Slice, Slices};
+pub use start::start;
+pub use track::{Go, PageView, Track, Verdict, is_out_of_order};
 
 use crate::error::{Error, Kind, Result};
+use crate::plan::model::{CursorFormat, Notation};
 use crate::schema::number::Decimal;
 use chrono::NaiveDate;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 use time::{Moment, Pattern};
 
 /// Digits of a text that is taken as a number. Longer runs of digits are identifiers.
 const NUMERIC_TEXT_DIGITS_MAX: usize = 20;
+
+/// Bytes of a value in a message.
+const SHOWN_BYTES: usize = 80;
 
 /// A cursor value with its text as the API (or the file) wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorValue {
     value: Value,
     text: String,
+    /// Whether it is a JSON string, and not a number.
+    quoted: bool,
 }
 
 /// What a cursor value is.
@@ -47,7 +64,8 @@ pub enum CursorKind {
 enum Value {
     Instant(Moment, Pattern),
     Local(Moment, Pattern),
-    Date(NaiveDate),
+    /// A date, with the strftime pattern in which it was written if that isn't ISO 8601.
+    Date(NaiveDate, Option<Arc<str>>),
     Number(Decimal),
     Text,
 }
@@ -57,38 +75,44 @@ impl CursorValue {
     ///
     /// # Errors
     /// A boolean, a list or an object is no cursor.
-    pub fn parse_json(token: &[u8]) -> Result<Option<CursorValue>> {
+    pub fn parse_json(token: &[u8], notation: &Notation) -> Result<Option<CursorValue>> {
         let token = token.trim_ascii();
         match token.first() {
             Some(b'n') if token == b"null" => Ok(None),
             Some(b'"') => {
                 let text: String = serde_json::from_slice(token)
                     .map_err(|cause| Error::new(Kind::Body, "the cursor value is not a JSON text").source(cause))?;
-                Ok((!text.is_empty()).then(|| CursorValue::parse_text(&text)))
+                let value = (!text.is_empty()).then(|| CursorValue::parse_text(&text, notation));
+                Ok(value.map(|value| CursorValue { quoted: true, ..value }))
             }
             Some(b'-' | b'0'..=b'9') => {
-                let number = Decimal::parse(token).ok_or_else(|| not_a_cursor("a malformed number"))?;
+                let number = Decimal::parse(token).ok_or_else(|| not_a_cursor("a malformed number", token))?;
                 let text = String::from_utf8_lossy(token).into_owned();
-                Ok(Some(CursorValue { value: Value::Number(number), text }))
+                let value = in_pattern(&text, notation).unwrap_or(Value::Number(number));
+                Ok(Some(CursorValue { value, text, quoted: false }))
             }
-            Some(b'{') => Err(not_a_cursor("an object")),
-            Some(b'[') => Err(not_a_cursor("a list")),
-            Some(b't' | b'f') => Err(not_a_cursor("a boolean")),
-            _ => Err(not_a_cursor("not JSON")),
+            Some(b'{') => Err(not_a_cursor("an object", token)),
+            Some(b'[') => Err(not_a_cursor("a list", token)),
+            Some(b't' | b'f') => Err(not_a_cursor("a boolean", token)),
+            _ => Err(not_a_cursor("not JSON", token)),
         }
     }
 
-    /// Reads the text of a JSON string or of the file: a time, a date, a number in digits, or just text.
-    pub fn parse_text(text: &str) -> CursorValue {
+    /// Reads the text of a JSON string or of the file: a time, a date, a number in digits, or just text. A strftime pattern of
+    /// `format` is tried where the text is no ISO 8601.
+    pub fn parse_text(text: &str, notation: &Notation) -> CursorValue {
         let value = match time::parse(text) {
             Some((moment, pattern)) if pattern.has_zone() => Value::Instant(moment, pattern),
             Some((moment, pattern)) => Value::Local(moment, pattern),
             None => match time::parse_date(text) {
-                Some(date) => Value::Date(date),
-                None => numeric_text(text).map_or(Value::Text, Value::Number),
+                Some(date) => Value::Date(date, None),
+                None => {
+                    in_pattern(text, notation).or_else(|| numeric_text(text).map(Value::Number)).unwrap_or(Value::Text)
+                }
             },
         };
-        CursorValue { value, text: text.to_owned() }
+        let quoted = !matches!(value, Value::Number(_));
+        CursorValue { value, text: text.to_owned(), quoted }
     }
 
     /// What it is.
@@ -96,7 +120,7 @@ impl CursorValue {
         match &self.value {
             Value::Instant(..) => CursorKind::Instant,
             Value::Local(..) => CursorKind::Timestamp,
-            Value::Date(_) => CursorKind::Date,
+            Value::Date(..) => CursorKind::Date,
             Value::Number(_) if self.text.contains(['.', 'e', 'E']) => CursorKind::Decimal,
             Value::Number(_) => CursorKind::Integer,
             Value::Text => CursorKind::Text,
@@ -115,7 +139,7 @@ impl CursorValue {
     pub fn compare(&self, other: &CursorValue) -> Result<Ordering> {
         match (&self.value, &other.value) {
             (Value::Instant(a, _), Value::Instant(b, _)) | (Value::Local(a, _), Value::Local(b, _)) => Ok(a.cmp(b)),
-            (Value::Date(a), Value::Date(b)) => Ok(a.cmp(b)),
+            (Value::Date(a, _), Value::Date(b, _)) => Ok(a.cmp(b)),
             (Value::Number(a), Value::Number(b)) => Ok(a.cmp(b)),
             (Value::Text, Value::Text) => Ok(self.text.as_bytes().cmp(other.text.as_bytes())),
             _ => Err(self.incomparable(other)),
@@ -130,28 +154,58 @@ impl CursorValue {
         Ok(if other.compare(&self)?.is_gt() { other } else { self })
     }
 
-    /// The state row's JSON: `{"type": "instant", "value": "2026-01-02T03:04:05Z"}`.
-    pub fn to_state(&self) -> String {
-        json!({ "type": self.kind().to_string(), "value": self.text }).to_string()
-    }
-
-    /// Reads what [`CursorValue::to_state`] wrote.
+    /// Order across kinds, for values that the file or a computation gave: people write `2020-01-01` for an API that shows
+    /// instants or epoch times.
     ///
     /// # Errors
-    /// It is something else.
-    pub fn from_state(state: &str) -> Result<CursorValue> {
-        let broken = || Error::new(Kind::State, "a stored cursor can't be read").with("stored", state);
-        let state: Json = serde_json::from_str(state).map_err(|cause| broken().source(cause))?;
-        let (Some(kind), Some(text)) = (state["type"].as_str(), state["value"].as_str()) else { return Err(broken()) };
+    /// As [`CursorValue::compare`], unless both have a place on the time line.
+    pub fn order(&self, other: &CursorValue, notation: &Notation) -> Result<Ordering> {
+        match (self.compare(other), self.moment(notation), other.moment(notation)) {
+            (Ok(order), ..) => Ok(order),
+            (Err(_), Some(one), Some(other)) => Ok(one.cmp(&other)),
+            (Err(error), ..) => Err(error),
+        }
+    }
+
+    /// The state row's JSON: `{"type": "instant", "value": "2026-01-02T03:04:05Z"}`. What else is needed to read it back is
+    /// beside it: a pattern of the file, and whether a number was a text.
+    pub(super) fn to_json(&self) -> Map<String, Json> {
+        let mut state = Map::new();
+        state.insert("type".to_owned(), json!(self.kind().to_string()));
+        state.insert("value".to_owned(), json!(self.text));
+        if let Some(pattern) = self.pattern() {
+            state.insert("pattern".to_owned(), json!(&**pattern));
+        }
+        if self.quoted == matches!(self.value, Value::Number(_)) {
+            state.insert("quoted".to_owned(), json!(self.quoted));
+        }
+        state
+    }
+
+    /// Reads what [`CursorValue::to_json`] wrote.
+    pub(super) fn from_json(state: &Map<String, Json>) -> Option<CursorValue> {
+        let text_of = |name: &str| state.get(name).and_then(Json::as_str);
+        let (kind, text) = (text_of("type")?, text_of("value")?);
+        let format = text_of("pattern").map(|pattern| CursorFormat::Strftime(pattern.to_owned()));
         let value = match kind {
-            "text" => CursorValue { value: Value::Text, text: text.to_owned() },
-            "integer" | "decimal" => match Decimal::parse(text.as_bytes()) {
-                Some(number) => CursorValue { value: Value::Number(number), text: text.to_owned() },
-                None => return Err(broken()),
-            },
-            _ => CursorValue::parse_text(text),
+            "text" => CursorValue { value: Value::Text, text: text.to_owned(), quoted: true },
+            "integer" | "decimal" => {
+                let number = Decimal::parse(text.as_bytes())?;
+                CursorValue { value: Value::Number(number), text: text.to_owned(), quoted: false }
+            }
+            _ => CursorValue::parse_text(text, &Notation { format, timezone: None }),
         };
-        if value.kind().to_string() == kind { Ok(value) } else { Err(broken()) }
+        let quoted = state.get("quoted").and_then(Json::as_bool).unwrap_or(value.quoted);
+        (value.kind().to_string() == kind).then_some(CursorValue { quoted, ..value })
+    }
+
+    /// The pattern of the file in which it was written.
+    fn pattern(&self) -> Option<&Arc<str>> {
+        match &self.value {
+            Value::Instant(_, pattern) | Value::Local(_, pattern) => pattern.strftime(),
+            Value::Date(_, pattern) => pattern.as_ref(),
+            Value::Number(_) | Value::Text => None,
+        }
     }
 
     fn incomparable(&self, other: &CursorValue) -> Error {
@@ -185,9 +239,23 @@ impl fmt::Display for CursorKind {
     }
 }
 
-fn not_a_cursor(what: &str) -> Error {
+fn not_a_cursor(what: &str, token: &[u8]) -> Error {
     Error::new(Kind::Data, format!("the cursor value is {what}, not a time, a number or a text"))
+        .with("value", String::from_utf8_lossy(&token[..token.len().min(SHOWN_BYTES)]))
         .hint("`cursor_path` must lead to one field of the record")
+}
+
+/// A text in the strftime pattern of the file.
+fn in_pattern(text: &str, notation: &Notation) -> Option<Value> {
+    let Some(CursorFormat::Strftime(pattern)) = &notation.format else { return None };
+    let (wall, east_s, is_date) = time::parse_strftime(text, pattern)?;
+    let pattern: Arc<str> = Arc::from(pattern.as_str());
+    if is_date {
+        return Some(Value::Date(wall.date(), Some(pattern)));
+    }
+    let moment = Moment::of(wall, east_s.unwrap_or(0));
+    let pattern = Pattern::Strftime { pattern, east_s };
+    Some(if east_s.is_some() { Value::Instant(moment, pattern) } else { Value::Local(moment, pattern) })
 }
 
 /// A text of digits as a number: APIs write large integers and epoch times as text. Exponents are not read here, or
@@ -206,7 +274,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(text: &str) -> CursorValue {
-        CursorValue::parse_text(text)
+        CursorValue::parse_text(text, &Notation::default())
     }
 
     #[test]
@@ -229,11 +297,11 @@ mod tests {
             (r#""""#, None),
             ("null", None),
         ] {
-            let value = CursorValue::parse_json(token.as_bytes()).unwrap();
+            let value = CursorValue::parse_json(token.as_bytes(), &Notation::default()).unwrap();
             assert_eq!(value.map(|v| v.kind().to_string()).as_deref(), kind, "{token}");
         }
         for token in ["true", "{}", "[1]", "nan", "-"] {
-            assert!(CursorValue::parse_json(token.as_bytes()).is_err(), "{token}");
+            assert!(CursorValue::parse_json(token.as_bytes(), &Notation::default()).is_err(), "{token}");
         }
     }
 
@@ -275,26 +343,35 @@ mod tests {
     }
 
     #[test]
-    fn the_state_gives_back_what_was_stored() {
-        for token in [r#""2026-01-02T03:04:05.120+02:00""#, r#""2026-01-02""#, "12", "1e3", r#""x\"y""#, r#""007""#] {
-            let value = CursorValue::parse_json(token.as_bytes()).unwrap().unwrap();
-            assert_eq!(CursorValue::from_state(&value.to_state()).unwrap(), value, "{token}");
-        }
-        assert_eq!(of("2026-01-02").to_state(), r#"{"type":"date","value":"2026-01-02"}"#);
-        for broken in ["", "{}", r#"{"type":"date","value":"12"}"#, r#"{"type":"integer","value":"x"}"#, "7"] {
-            assert_eq!(CursorValue::from_state(broken).unwrap_err().kind(), Kind::State, "{broken}");
-        }
+    fn a_text_in_the_pattern_of_the_file_is_compared_as_a_date() {
+        let notation = Notation { format: Some(CursorFormat::Strftime("%d/%m/%Y".to_owned())), timezone: None };
+        let read = |text: &str| CursorValue::parse_text(text, &notation);
+        let (earlier, later) = (read("31/01/2026"), read("01/02/2026"));
+        assert_eq!(earlier.compare(&later).unwrap(), Ordering::Less);
+        assert_eq!((later.kind(), later.text()), (CursorKind::Date, "01/02/2026"));
+        assert_eq!(CursorValue::from_json(&later.to_json()), Some(later));
+    }
+
+    #[test]
+    fn a_value_of_the_file_is_compared_across_kinds() {
+        let plain = Notation::default();
+        assert_eq!(of("2026-01-02").order(&of("1767312000999"), &plain).unwrap(), Ordering::Less);
+        assert_eq!(of("2026-01-02").order(&of("2026-01-02T00:00:00Z"), &plain).unwrap(), Ordering::Equal);
+        assert!(of("2026-01-02").order(&of("12"), &plain).is_err(), "a small number is no time");
+        let zone = Notation { format: None, timezone: "Europe/Berlin".parse().ok() };
+        let (local, instant) = (of("2026-07-02T02:00:00"), of("2026-07-02T00:00:00Z"));
+        assert_eq!(local.order(&instant, &zone).unwrap(), Ordering::Equal);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(token in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = CursorValue::parse_json(&token);
+            let _ = CursorValue::parse_json(&token, &Notation::default());
         }
 
         #[test]
         fn integers_order_as_integers(a: i128, b: i128) {
-            let value = |n: i128| CursorValue::parse_json(n.to_string().as_bytes()).unwrap().unwrap();
+            let value = |n: i128| CursorValue::parse_json(n.to_string().as_bytes(), &Notation::default()).unwrap().unwrap();
             prop_assert_eq!(value(a).compare(&value(b)).unwrap(), a.cmp(&b));
         }
 

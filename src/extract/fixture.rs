@@ -77,12 +77,22 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
 
 pub(super) fn incremental(start_param: &str) -> Incremental {
     Incremental {
-        cursor_paths: vec![FieldPath(vec!["updated_at".into()])],
+        source: CursorSource::Record(vec![FieldPath(vec!["updated_at".into()])]),
         start_param: Some(start_param.into()),
+        end_param: None,
+        sends_start: true,
+        sends_end: false,
         initial_value: None,
+        end_value: None,
         lag: None,
-        format: None,
+        window: None,
+        end_bound: EndBound::Exclusive,
+        notation: Notation::default(),
+        row_order: None,
+        client_side: false,
         on_missing: OnCursorMissing::Raise,
+        scope: CursorScope::Partition,
+        walks_by_cursor: false,
     }
 }
 

@@ -33,6 +33,8 @@ const EMPTY_PAGES_MAX: u32 = 3;
 pub struct PageRequest {
     /// A `next` link, resolved; `None`: the resource's own address.
     pub link: Option<Url>,
+    /// Whether the link has all parameters that are to be sent, because it is none of this walk's `next` links.
+    pub is_whole: bool,
     /// The paginator's query parameters. They replace others of their names.
     pub params: Vec<(String, String)>,
     /// `page.offset`.
@@ -116,6 +118,8 @@ struct Progress {
 #[derive(Debug)]
 struct Limits {
     max_pages: Option<u64>,
+    /// Pages before the last restart.
+    pages_before: u64,
     on_repeat: OnRepeat,
     /// An empty answer without the declared facts is an empty page.
     allow_missing: bool,
@@ -141,6 +145,7 @@ impl Paging {
             progress: Progress::default(),
             limits: Limits {
                 max_pages: resource.max_pages,
+                pages_before: 0,
                 on_repeat: resource.on_repeat,
                 allow_missing: resource.allow_missing,
                 has_body: resource.request.body.is_some(),
@@ -245,12 +250,8 @@ impl Paging {
         }
         let next = self.decide(facts)?;
         match &next {
-            Next::Page(_) if self.limits.max_pages.is_some_and(|max| self.progress.page_count >= max) => {
-                Err(Error::new(Kind::Paging, "`max_pages` is reached while there is more")
-                    .with("max_pages", self.progress.page_count)
-                    .hint(
-                        "raise `max_pages`, or ask for less; `maximum_offset` and `maximum_page` end a list on purpose",
-                    ))
+            Next::Page(_) if self.limits.max_pages.is_some_and(|max| self.page_count() >= max) => {
+                Err(self.max_pages_reached())
             }
             Next::Page(_) => Ok(next),
             Next::End(reason) => {
@@ -287,6 +288,37 @@ impl Paging {
                 token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
             }
         }
+    }
+
+    /// Ends the walk before the list is at its end.
+    pub fn cut_short(&mut self) {
+        self.ended_by_bound = true;
+    }
+
+    /// Goes on at the first page of another list: what was announced of the last one counts no more, `max_pages` does.
+    ///
+    /// # Errors
+    /// `max_pages` is reached.
+    pub fn restart(&mut self, resource: &Resource) -> Result<()> {
+        let (pages_before, warnings) = (self.page_count(), std::mem::take(&mut self.warnings));
+        if self.limits.max_pages.is_some_and(|max| pages_before >= max) {
+            return Err(self.max_pages_reached());
+        }
+        *self = Paging::new(resource);
+        self.limits.pages_before = pages_before;
+        self.warnings = warnings;
+        Ok(())
+    }
+
+    /// Pages of the whole walk.
+    fn page_count(&self) -> u64 {
+        self.limits.pages_before + self.progress.page_count
+    }
+
+    fn max_pages_reached(&self) -> Error {
+        Error::new(Kind::Paging, "`max_pages` is reached while there is more")
+            .with("max_pages", self.page_count())
+            .hint("raise `max_pages`, or ask for less; `maximum_offset` and `maximum_page` end a list on purpose")
     }
 
     /// What it means that a page has the records of an earlier one.

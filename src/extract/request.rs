@@ -1,13 +1,13 @@
 //! The request for one page: what the file says, the cursor's start and the paginator's parameters put together.
 //!
-//! Where two give a parameter the same name, the paginator wins over the incremental start, and that over `params`.
+//! Where two give a parameter the same name, the paginator wins over the bounds of the cursor, and those over `params`.
 
 use super::paginate::PageRequest;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::origin::Origins;
 use crate::plan::model::{AllowedHost, BodySpec, Client, JsonTemplate, RequestSpec, Resource, Text};
-use crate::plan::template::Scope;
+use crate::plan::template::{Scope, push_text};
 use crate::secret::Secret;
 use bytes::Bytes;
 use url::Url;
@@ -49,10 +49,17 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
     let scope = page_scope(scope, page);
     let base = client.base_url.render(&scope)?;
     let mut params = params(spec, &scope)?;
-    if let Some(incremental) = &resource.incremental
-        && let (Some(name), Some(start)) = (&incremental.start_param, &scope.cursor_start)
-    {
-        params.set(name, start);
+    if page.is_whole {
+        params.plain.clear();
+    } else if let Some(incremental) = &resource.incremental {
+        let bounds = [(&incremental.start_param, &scope.cursor_start), (&incremental.end_param, &scope.cursor_end)];
+        for (name, value) in bounds {
+            if let (Some(name), Some(value)) = (name, value) {
+                let mut text = String::new();
+                push_text(&mut text, value);
+                params.set(name, &text);
+            }
+        }
     }
     for (name, value) in &page.params {
         params.set(name, value);

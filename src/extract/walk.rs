@@ -14,6 +14,7 @@ use crate::plan::model::{Client, Resource, ValueTest};
 use crate::plan::template::Scope;
 use arrow::array::ArrayRef;
 use bytes::Bytes;
+use serde_json::Value;
 use std::sync::Arc;
 use url::Url;
 
@@ -198,6 +199,42 @@ impl Walk {
             Next::End(reason) => State::Ended(reason),
         };
         Ok(())
+    }
+
+    /// Begins with a request of its own: an address that an answer gave for it.
+    pub fn begin_at(&mut self, link: Url) {
+        self.state = State::Ready(PageRequest { link: Some(link), is_whole: true, ..PageRequest::default() });
+    }
+
+    /// Ends the walk although the list goes on.
+    pub fn finish(&mut self, reason: EndReason) {
+        self.paging.cut_short();
+        self.ahead = Ahead::default();
+        self.state = State::Ended(reason);
+    }
+
+    /// Goes on with the first page of what follows another start of the cursor. To be called when the page in hand was
+    /// accepted.
+    ///
+    /// # Errors
+    /// `max_pages` is reached.
+    pub fn restart(&mut self, cursor_start: Option<Value>) -> Result<()> {
+        self.paging.restart(&self.spec.resource).map_err(|error| self.place_in_hand(error))?;
+        self.spec.scope.cursor_start = cursor_start;
+        self.seen_pages = SeenPages::default();
+        // Pages asked for ahead have the former start, and its boundary comes again rightly.
+        self.ahead = Ahead::default();
+        self.repeated_keys = RepeatedKeys;
+        self.state = State::Ready(self.paging.first());
+        Ok(())
+    }
+
+    /// The answer that the page in hand came with; `None` when no page is in hand.
+    pub fn answer(&self) -> Option<(&Envelope, &HeaderMap)> {
+        match &self.state {
+            State::HandedOut(pending) => Some((&pending.envelope, &pending.headers)),
+            State::Ready(_) | State::Ended(_) | State::Failed => None,
+        }
     }
 
     /// Has the page in hand asked for again, because its records could not be decoded: a body that was cut short may come

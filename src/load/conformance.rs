@@ -430,7 +430,7 @@ pub(crate) fn a_fresh_load_starts_tables_and_cursors_anew(open: Opener, folder: 
 
     assert_eq!(rows(&mut *warehouse, "videos", &["name", "title"]), [(9, vec![json!("nine"), Value::Null])]);
     assert_eq!(rows(&mut *warehouse, "videos__tags", &["value"]), []);
-    assert_eq!(warehouse.cursor(PIPELINE, DATASET, "videos", "{\"p\":1}").unwrap(), None);
+    assert!(warehouse.cursors(PIPELINE, DATASET, "videos", &["{\"p\":1}".to_owned()]).unwrap().is_empty());
     let stored = warehouse.open(PIPELINE, DATASET).unwrap();
     assert_eq!(stored.catalogs, HashMap::from([("videos".to_owned(), catalog)]));
     assert_eq!(stored.cursors.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(), ["\"new\""]);
@@ -498,10 +498,16 @@ pub(crate) fn partitions_keep_cursors_of_their_own(open: Opener, folder: &Path) 
         let ticket = warehouse.begin(spec("load-1", "videos", WriteDisposition::Append, &Catalog::default())).unwrap();
         warehouse.commit(ticket, commit(cursors, &Catalog::default())).unwrap();
     }
-    for (partition, value) in [(one, Some("1")), (two, Some("3")), ("", Some("4")), ("{\"id\":3}", None)] {
-        let found = warehouse.cursor(PIPELINE, DATASET, "videos", partition).unwrap();
-        assert_eq!(found.as_deref(), value, "{partition}");
-    }
+    let expected =
+        [(one, "1"), (two, "3"), ("", "4")].map(|(partition, value)| (partition.to_owned(), value.to_owned()));
+    let wanted = [one, two, "", "{\"id\":3}"].map(str::to_owned);
+    let found = warehouse.cursors(PIPELINE, DATASET, "videos", &wanted).unwrap();
+    assert_eq!(found, HashMap::from(expected.clone()));
+    assert_eq!(
+        warehouse.cursors(PIPELINE, DATASET, "videos", &wanted[1..2]).unwrap(),
+        HashMap::from([expected[1].clone()])
+    );
+    assert!(warehouse.cursors(PIPELINE, DATASET, "videos", &[]).unwrap().is_empty());
     let stored = warehouse.open(PIPELINE, DATASET).unwrap();
     assert_eq!(stored.cursors.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(), ["4"]);
 }

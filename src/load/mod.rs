@@ -126,7 +126,7 @@ pub struct Commit {
 /// What a warehouse knows of a pipeline.
 #[derive(Debug, Clone, Default)]
 pub struct Stored {
-    /// All cursors of resources; those of partitions are asked for one by one.
+    /// All cursors of resources; those of partitions are asked for when they are needed.
     pub cursors: Vec<CursorRow>,
     /// Tables by resource.
     pub catalogs: HashMap<String, Catalog>,
@@ -164,8 +164,14 @@ pub trait Destination: Send {
     /// Readies the bookkeeping tables of a dataset, ends what a killed run left behind, and says what is known of a pipeline.
     fn open(&mut self, pipeline: &str, dataset: &str) -> Result<Stored>;
 
-    /// The cursor of one partition.
-    fn cursor(&mut self, pipeline: &str, dataset: &str, resource: &str, partition: &str) -> Result<Option<String>>;
+    /// Cursors of partitions, by partition; those without one are left out.
+    fn cursors(
+        &mut self,
+        pipeline: &str,
+        dataset: &str,
+        resource: &str,
+        partitions: &[String],
+    ) -> Result<HashMap<String, String>>;
 
     /// Opens a load.
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket>;

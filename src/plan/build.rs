@@ -9,6 +9,7 @@ mod column;
 mod format;
 mod incremental;
 mod layers;
+mod lint;
 mod paginator;
 mod path;
 mod poll;

@@ -5,6 +5,7 @@ mod answer;
 mod auth;
 mod base;
 mod format;
+mod incremental;
 
 pub use answer::{Action, Expect, ResponseAction, ValueTest};
 pub use auth::{
@@ -13,6 +14,7 @@ pub use auth::{
 };
 pub use base::BaseUrl;
 pub use format::{BodyFormat, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
+pub use incremental::*;
 
 use super::template::{Scope, Template};
 use crate::error::Result;
@@ -516,58 +518,6 @@ pub enum Step {
     Index(usize),
     /// Every element of an array, or every member value of an object.
     Every,
-}
-
-/// What is asked for since when.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incremental {
-    /// Where a record shows the value; the first that is not null.
-    pub cursor_paths: Vec<FieldPath>,
-    /// Query parameter for the start; `None` when an expression uses `cursor.start`, or nothing does.
-    pub start_param: Option<String>,
-    /// Start of the first run, as written in the file.
-    pub initial_value: Option<String>,
-    /// How far back a run asks again: seconds for times, units for numbers.
-    pub lag: Option<Lag>,
-    /// How values are written in requests; `None`: as seen.
-    pub format: Option<CursorFormat>,
-    /// What a record without the value means.
-    pub on_missing: OnCursorMissing,
-}
-
-/// How far back a run asks again.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Lag {
-    /// For times.
-    Time(Duration),
-    /// For numbers.
-    Number(i64),
-}
-
-/// How a cursor value is written in a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CursorFormat {
-    /// `2026-01-02T03:04:05Z`.
-    Iso8601,
-    /// `2026-01-02`.
-    Date,
-    /// Seconds since 1970.
-    EpochSeconds,
-    /// Milliseconds since 1970.
-    EpochMillis,
-    /// A strftime pattern.
-    Strftime(String),
-}
-
-/// What a record without a cursor value means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnCursorMissing {
-    /// An error.
-    Raise,
-    /// It is loaded; it does not move the cursor.
-    Include,
-    /// It is left out, and counted.
-    Exclude,
 }
 
 /// The resource whose rows this one runs for.

@@ -349,7 +349,7 @@ fn without_value(written: &str) -> Error {
 }
 
 /// Adds a value as a request shows it: text as it is, everything else as JSON.
-fn push_text(out: &mut String, value: &Value) {
+pub(crate) fn push_text(out: &mut String, value: &Value) {
     match value {
         Value::String(text) => out.push_str(text),
         other => out.push_str(&other.to_string()),

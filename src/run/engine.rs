@@ -15,7 +15,7 @@ use crate::batch::decode::DecodeSpec;
 use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
-use crate::extract::CursorValue;
+use crate::extract::cursor::Position;
 use crate::extract::format::file::Files;
 use crate::http::Http;
 use crate::http::tape::TapeUse;
@@ -371,12 +371,12 @@ fn reserved_names(pipeline: &Pipeline, resource: &Resource, stored: &Stored) -> 
     others.chain(known.flat_map(|(_, c)| c.tables.iter().map(|t| t.name.clone()))).collect()
 }
 
-fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Result<Option<CursorValue>> {
+fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Result<Option<Position>> {
     if full_refresh || resource.incremental.is_none() {
         return Ok(None);
     }
     let row = stored.cursors.iter().find(|c| c.resource == resource.name && c.partition.is_empty());
-    row.map(|c| CursorValue::from_state(&c.value)).transpose()
+    row.map(|c| Position::from_state(&c.value)).transpose()
 }
 
 /// Where the bodies of a resource go, if they are stored as files.
@@ -400,11 +400,12 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
     DecodeSpec {
         shape: ShapeSpec {
             key: key.collect(),
-            cursor: incremental.map(|i| i.cursor_paths.clone()).unwrap_or_default(),
+            cursor: incremental.map(|i| i.record_paths().to_vec()).unwrap_or_default(),
             exclude: resource.exclude.clone(),
             columns: resource.columns.clone(),
         },
         id_from_content: resource.write == WriteDisposition::Append,
         on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
+        wants_contents: incremental.is_some_and(|i| i.walks_by_cursor),
     }
 }

@@ -7,17 +7,19 @@
 //! them: a parent's commit moves its cursor, and what its children missed when a run was killed or a request failed would
 //! not be asked for again. Which load that was is committed with the child's rows, as a cursor of its own.
 
+use super::cursors_ahead::CursorsAhead;
 use super::feed::ParentRow;
+use super::global::GlobalCursor;
 use super::report::group_digits;
 use super::resource::{Outcome, checkpoint};
 use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::error::{Error, Kind, Result};
-use crate::extract::CursorValue;
+use crate::extract::cursor::Position;
 use crate::load::{CursorRow, PARENTS_ASKED, RowId};
 use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, Resource, WriteDisposition};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -31,10 +33,10 @@ const PARENTS_PAGE: usize = 1000;
 const CHANGED_PAGE: usize = 16_000;
 
 /// Time after which complete units are committed although the resource goes on.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Records after which they are.
-const CHECKPOINT_RECORDS: u64 = 500_000;
+pub(super) const CHECKPOINT_RECORDS: u64 = 500_000;
 
 /// Parents in a row that fail before the rest are given up: it is not about them then.
 const FAILURES_IN_A_ROW_MAX: u64 = 20;
@@ -65,6 +67,10 @@ struct Fanout<'a> {
     task: &'a Arc<Task>,
     parents: Parents,
     waiting: VecDeque<ParentRow>,
+    /// Units with a slice that follows the one they have walked.
+    continued: VecDeque<Continued>,
+    /// The one cursor of all units, if there is one.
+    global: Option<GlobalCursor>,
     after: Option<RowId>,
     known_done: bool,
     /// Only parents of later loads than this one are taken from the warehouse.
@@ -72,6 +78,8 @@ struct Fanout<'a> {
     asked: HashSet<u64>,
     /// Cursors of complete units that are not committed yet.
     cursors: Vec<CursorRow>,
+    /// Stored cursors of parents that wait.
+    cursors_ahead: CursorsAhead,
     counts: Counts,
     warnings: Vec<String>,
     first_error: Option<Error>,
@@ -96,16 +104,25 @@ struct Done {
     spilled: bool,
 }
 
-pub(super) async fn run(task: &Arc<Task>, parents: Parents) -> Outcome {
+/// A unit that goes on with its next slice.
+struct Continued {
+    unit: Unit,
+    from_warehouse: bool,
+}
+
+pub(super) async fn run(task: &Arc<Task>, parents: Parents, stored: Option<Position>) -> Outcome {
     let mut fanout = Fanout {
         task,
         parents,
         waiting: VecDeque::new(),
+        continued: VecDeque::new(),
+        global: GlobalCursor::of(task, stored),
         after: None,
         known_done: false,
         asked_until: None,
         asked: HashSet::new(),
         cursors: Vec::new(),
+        cursors_ahead: CursorsAhead::default(),
         counts: Counts::default(),
         warnings: Vec::new(),
         first_error: None,
@@ -125,13 +142,20 @@ impl Fanout<'_> {
         let mut exhausted = false;
         loop {
             let commit_due = self.commit_due();
-            if running.is_empty() && (exhausted || self.gives_up()) {
+            if running.is_empty() && ((exhausted && self.continued.is_empty()) || self.gives_up()) {
                 return Ok(());
             }
             if running.is_empty() && commit_due {
                 self.commit().await?;
             }
-            let may_start = !exhausted && !self.gives_up() && !commit_due && running.len() < concurrency;
+            // What was due is committed by now, unless units are half-way.
+            let is_held_up = commit_due && !running.is_empty();
+            let has_room = !self.gives_up() && !is_held_up && running.len() < concurrency;
+            if let Some(Continued { unit, from_warehouse }) = self.continued.pop_front_if(|_| has_room) {
+                running.push(run_unit(self.task.clone(), unit, from_warehouse));
+                continue;
+            }
+            let may_start = !exhausted && has_room;
             tokio::select! {
                 // Ended units first, so that a failure is seen before another one starts.
                 biased;
@@ -163,7 +187,9 @@ impl Fanout<'_> {
     }
 
     async fn commit(&mut self) -> Result<()> {
-        checkpoint(self.task, std::mem::take(&mut self.cursors)).await?;
+        let mut cursors = std::mem::take(&mut self.cursors);
+        cursors.extend(self.global.as_ref().and_then(|global| global.row(self.task, false)));
+        checkpoint(self.task, last_of_each(cursors)).await?;
         self.last_commit = Instant::now();
         self.records_committed = self.task.tracker.records.load(Ordering::Relaxed);
         Ok(())
@@ -195,6 +221,15 @@ impl Fanout<'_> {
         }
     }
 
+    /// The fields that tell a parent's partition from others.
+    fn partition_of(&self, parent: &ParentRow) -> Map<String, Value> {
+        let value = |field: &FieldPath| {
+            let at = self.parents.fields.iter().position(|f| f == field);
+            at.and_then(|at| parent.values.get(at)).cloned().unwrap_or_default()
+        };
+        self.parents.spec.fields.iter().map(|field| (field.to_string(), value(field))).collect()
+    }
+
     /// The unit of a parent, unless it was asked for before or has to be skipped.
     async fn unit(&mut self, parent: &ParentRow) -> Result<Option<Unit>> {
         let spec = &self.parents.spec;
@@ -202,12 +237,8 @@ impl Fanout<'_> {
             let at = self.parents.fields.iter().position(|f| f == field);
             at.and_then(|at| parent.values.get(at)).cloned().unwrap_or_default()
         };
-        let mut partition = Map::new();
-        for field in &spec.fields {
-            partition.insert(field.to_string(), value(field));
-        }
         let missing = spec.required.iter().find(|field| value(field).is_null()).map(ToString::to_string);
-        let partition = Value::Object(partition).to_string();
+        let partition = partition_name(&self.partition_of(parent));
         // Rows that lack a field may lack it alike, and are rows of their own all the same.
         let identity =
             if missing.is_some() { Value::from(parent.values.clone()).to_string() } else { partition.clone() };
@@ -222,7 +253,7 @@ impl Fanout<'_> {
         let parent_columns = spec.include.iter().map(|(column, f)| (column.clone(), value(f))).collect();
         let cursor = self.stored_cursor(&partition).await?;
         self.task.tracker.parents.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Unit { scope, parent_columns, partition, cursor }))
+        Ok(Some(Unit::new(scope, parent_columns, partition, cursor)))
     }
 
     /// A parent without a field that the request needs.
@@ -260,8 +291,9 @@ impl Fanout<'_> {
         if self.parents.spec.scope == ParentScope::All || context.full_refresh {
             return Ok(None);
         }
-        let stored = context.warehouse.cursor(&resource.name, PARENTS_ASKED).await?;
-        stored.map(|text| serde_json::from_str(&text)).transpose().map_err(|cause| {
+        let stored = context.warehouse.cursors(&resource.name, vec![PARENTS_ASKED.to_owned()]).await?;
+        let stored = stored.get(PARENTS_ASKED);
+        stored.map(|text| serde_json::from_str(text)).transpose().map_err(|cause| {
             Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
                 .with("resource", &resource.name)
                 .source(cause)
@@ -278,20 +310,35 @@ impl Fanout<'_> {
         })
     }
 
-    async fn stored_cursor(&self, partition: &str) -> Result<Option<CursorValue>> {
+    /// Where a parent's unit starts. Cursors of parents that wait behind it are looked up together with its own.
+    async fn stored_cursor(&mut self, partition: &str) -> Result<Option<Position>> {
+        if let Some(global) = &self.global {
+            return Ok(global.start());
+        }
         if self.task.resource.incremental.is_none() || self.task.context.full_refresh {
             return Ok(None);
         }
-        let stored = self.task.context.warehouse.cursor(&self.task.resource.name, partition).await?;
-        stored.as_deref().map(CursorValue::from_state).transpose()
+        if !self.cursors_ahead.knows(partition) {
+            let waiting = self.waiting.iter().take(PARENTS_PAGE);
+            let waiting = waiting.map(|parent| partition_name(&self.partition_of(parent))).collect();
+            self.cursors_ahead.look_up(self.task, partition, waiting).await?;
+        }
+        self.cursors_ahead.take(partition)
     }
 
     fn settle(&mut self, done: Done) -> Result<()> {
         match done.result {
             Ok(end) => {
-                self.counts.done += 1;
                 self.counts.failed_in_a_row = 0;
                 self.cursors.extend(end.cursor);
+                let from_warehouse = done.from_warehouse;
+                match end.next {
+                    Some(unit) => self.continued.push_back(Continued { unit: *unit, from_warehouse }),
+                    None => {
+                        self.counts.done += 1;
+                        self.global.as_mut().map_or(Ok(()), |global| global.note(self.task, end.position))?;
+                    }
+                }
                 // One word of each kind is enough for a million parents.
                 self.warnings
                     .extend(end.warnings.into_iter().filter(|w| !self.warnings.contains(w)).collect::<Vec<_>>());
@@ -340,16 +387,33 @@ impl Fanout<'_> {
         if error.is_none() {
             self.cursors.extend(self.asked_all());
         }
+        let global = self.global.as_ref();
+        self.cursors.extend(global.and_then(|global| global.row(self.task, error.is_none())));
+        let cursor_after = global.and_then(|global| global.text(error.is_none()));
+        let cursor_committed = global.and_then(|global| global.text(false));
         let replaces = self.task.resource.write == WriteDisposition::Replace;
         Outcome {
             end: Some(format!("{} parents", group_digits(counts.done))),
-            cursors: self.cursors,
-            cursor_after: None,
+            cursors: last_of_each(self.cursors),
+            cursor_after,
+            cursor_committed,
             warnings: self.warnings,
             spoiled: self.spoiled || fatal || (replaces && error.is_some()),
             error,
         }
     }
+}
+
+/// A partition's name in the state.
+fn partition_name(partition: &Map<String, Value>) -> String {
+    Value::from(partition.clone()).to_string()
+}
+
+/// The last cursor of each partition: slices of one unit may be committed together.
+fn last_of_each(cursors: Vec<CursorRow>) -> Vec<CursorRow> {
+    let last: HashMap<String, CursorRow> =
+        cursors.into_iter().map(|cursor| (cursor.partition.clone(), cursor)).collect();
+    last.into_values().collect()
 }
 
 async fn run_unit(task: Arc<Task>, unit: Unit, from_warehouse: bool) -> Done {

@@ -4,14 +4,19 @@
 //! channels between them carry pages, so that a slow stage slows the others and memory stays flat.
 
 mod credentials;
+mod cursors_ahead;
 pub mod engine;
 mod fanout;
 mod feed;
+mod global;
 pub mod progress;
 pub mod report;
 mod resource;
+mod root;
+mod rows;
 pub mod shutdown;
 mod unit;
+mod unit_walk;
 pub mod warehouse;
 mod wire;
 mod writer;

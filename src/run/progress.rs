@@ -28,6 +28,8 @@ pub struct Tracker {
     pub records: AtomicU64,
     /// Parents that were asked for.
     pub parents: AtomicU64,
+    /// Slices of a range that were walked to their end.
+    pub windows: AtomicU64,
     /// Records without a cursor value.
     pub cursor_missing: AtomicU64,
     /// It went on from a stored cursor, so that it asked for a part only.
@@ -54,6 +56,7 @@ impl Tracker {
             pages: AtomicU64::new(0),
             records: AtomicU64::new(0),
             parents: AtomicU64::new(0),
+            windows: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
             resumed: AtomicBool::new(false),
             moved: AtomicU64::new(0),

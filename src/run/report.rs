@@ -91,6 +91,8 @@ pub struct ResourceReport {
     pub end: Option<String>,
     /// Parents that it ran for, if it is a child.
     pub parents: Option<u64>,
+    /// Windows that were walked to their end, if its range is walked in windows.
+    pub windows: Option<u64>,
     /// Cursor that requests started from.
     pub cursor_before: Option<String>,
     /// Cursor that the next run starts from.
@@ -120,6 +122,7 @@ impl ResourceReport {
             repeated: 0,
             end: None,
             parents: None,
+            windows: None,
             cursor_before: None,
             cursor_after: None,
             warnings: Vec::new(),
@@ -148,6 +151,9 @@ impl ResourceReport {
         out.insert("end".into(), json!(self.end));
         if let Some(parents) = self.parents {
             out.insert("parents".into(), json!(parents));
+        }
+        if let Some(windows) = self.windows {
+            out.insert("windows".into(), json!(windows));
         }
         out.insert("cursor_before".into(), json!(self.cursor_before));
         out.insert("cursor_after".into(), json!(self.cursor_after));

@@ -2,12 +2,12 @@
 
 use super::fanout::{self, Parents};
 use super::report::{ResourceReport, Status};
-use super::unit::{Sink, Task, Unit};
+use super::root;
+use super::unit::Task;
 use super::writer::{Checkpoint, Written};
 use crate::error::{Error, Kind, Result};
-use crate::extract::CursorValue;
+use crate::extract::cursor::Position;
 use crate::load::{CursorRow, LoadRow};
-use crate::plan::model::WriteDisposition;
 use crate::plan::template::Scope;
 use crate::words::counted;
 use chrono::Utc;
@@ -23,7 +23,10 @@ const NOT_COMMITTED: &str = "not_committed";
 pub(super) struct Outcome {
     pub(super) end: Option<String>,
     pub(super) cursors: Vec<CursorRow>,
+    /// The cursor once this is committed, as people read it.
     pub(super) cursor_after: Option<String>,
+    /// The cursor without it.
+    pub(super) cursor_committed: Option<String>,
     pub(super) warnings: Vec<String>,
     /// What went wrong.
     pub(super) error: Option<Error>,
@@ -32,13 +35,13 @@ pub(super) struct Outcome {
 }
 
 /// Runs a resource and reports. Never fails: what went wrong is in the report.
-pub(super) async fn run(task: Arc<Task>, cursor: Option<CursorValue>, parents: Option<Parents>) -> ResourceReport {
+pub(super) async fn run(task: Arc<Task>, stored: Option<Position>, parents: Option<Parents>) -> ResourceReport {
     task.tracker.begun.store(true, Ordering::Relaxed);
-    let cursor_before = cursor.as_ref().map(ToString::to_string);
+    let cursor_before = stored.as_ref().and_then(|stored| stored.value.as_ref()).map(ToString::to_string);
     tracing::info!(resource = %task.resource.name, cursor = cursor_before.as_deref().unwrap_or("none"), "begun");
     let mut outcome = match parents {
-        Some(parents) => fanout::run(&task, parents).await,
-        None => run_root(&task, cursor).await,
+        Some(parents) => fanout::run(&task, parents, stored).await,
+        None => root::run(&task, stored).await,
     };
     hold_against_expectation(&task, &mut outcome);
     let written = finish(&task, &mut outcome).await;
@@ -46,36 +49,6 @@ pub(super) async fn run(task: Arc<Task>, cursor: Option<CursorValue>, parents: O
     let report = report(&task, outcome, written, cursor_before);
     log_end(&report);
     report
-}
-
-async fn run_root(task: &Arc<Task>, cursor: Option<CursorValue>) -> Outcome {
-    let unit = Unit { scope: task.context.scope(), parent_columns: Vec::new(), partition: String::new(), cursor };
-    let mut sink = Sink::Direct(task.context.warehouse.clone());
-    match task.walk(&unit, &mut sink).await {
-        Ok(end) => Outcome {
-            end: Some(end.reason),
-            cursor_after: end.cursor_text.or_else(|| unit.cursor.as_ref().map(ToString::to_string)),
-            cursors: end.cursor.into_iter().collect(),
-            warnings: end.warnings,
-            ..Outcome::default()
-        },
-        Err(error) => Outcome {
-            cursor_after: unit.cursor.as_ref().map(ToString::to_string),
-            spoiled: !keeps_partial(task, &error),
-            error: Some(error),
-            ..Outcome::default()
-        },
-    }
-}
-
-/// Whether the rows of a walk that did not reach its end are kept; the cursor stays in any case. Merged rows may come again
-/// without harm. Appended ones would come twice, unless `max_pages`, a limit of the file's own, ends each run alike.
-fn keeps_partial(task: &Task, error: &Error) -> bool {
-    match task.resource.write {
-        WriteDisposition::Merge => true,
-        WriteDisposition::Append => task.resource.incremental.is_none() && error.context("max_pages").is_some(),
-        WriteDisposition::Replace => false,
-    }
 }
 
 /// Fails a resource that came to its end with fewer records than `expect` says. Nothing of it is committed: a server that
@@ -94,10 +67,11 @@ fn hold_against_expectation(task: &Task, outcome: &mut Outcome) {
     *outcome = Outcome {
         error: Some(error),
         spoiled: true,
-        cursors: Vec::new(),
-        cursor_after: None,
         end: outcome.end.take(),
+        cursor_after: outcome.cursor_committed.clone(),
+        cursor_committed: outcome.cursor_committed.take(),
         warnings: std::mem::take(&mut outcome.warnings),
+        ..Outcome::default()
     };
 }
 
@@ -126,6 +100,7 @@ async fn finish(task: &Task, outcome: &mut Outcome) -> Written {
             if outcome.error.as_ref().is_some_and(|e| e.kind() == Kind::Interrupted) {
                 outcome.error = None;
             }
+            outcome.cursor_after.clone_from(&outcome.cursor_committed);
             let error = outcome.error.get_or_insert(error);
             let record = Some(task.record(Status::Failed, None, Some(error)));
             let checkpoint = Checkpoint { record, ..Checkpoint::default() };
@@ -171,7 +146,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
     warnings.extend(moved_warning(count(&tracker.moved)));
     warnings.extend(repeated_warning(count(&tracker.repeated)));
     let failed = outcome.error.filter(|e| e.kind() != Kind::Interrupted);
-    let moved = status == Status::Completed || task.resource.parent.is_some();
+    let is_windowed = task.resource.incremental.as_ref().is_some_and(|incremental| incremental.window.is_some());
     ResourceReport {
         status,
         requests: count(&tracker.meter.requests),
@@ -186,7 +161,8 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         repeated: count(&tracker.repeated),
         end: outcome.end,
         parents: task.resource.parent.as_ref().map(|_| count(&tracker.parents)),
-        cursor_after: if moved { outcome.cursor_after } else { cursor_before.clone() },
+        windows: is_windowed.then(|| count(&tracker.windows)),
+        cursor_after: outcome.cursor_after,
         cursor_before,
         warnings,
         error: failed.map(|e| e.report()),

@@ -3,28 +3,23 @@
 use super::engine::Context;
 use super::feed::Feed;
 use super::progress::Tracker;
+use super::rows::PageRows;
+use super::unit_walk::UnitWalk;
 use super::warehouse::Warehouse;
-use super::writer::PageRows;
-use crate::batch::Decoded;
-use crate::batch::decode::{DecodeSpec, Decoder, REPEATED_KEY};
-use crate::error::{Error, Kind, Result};
+use crate::batch::decode::{DecodeSpec, Decoder};
+use crate::error::Result;
+use crate::extract::cursor::{Position, Received, Slice};
 use crate::extract::format::file::Files;
-use crate::extract::{CursorValue, Page, Walk, WalkSpec, cursor};
 use crate::http::Credentials;
 use crate::load::CursorRow;
-use crate::plan::model::{Incremental, Resource, WriteDisposition};
+use crate::plan::model::{Resource, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory of one unit's pages that are held back until it is complete, bytes of their bodies.
 const HELD_BACK_BYTES: u64 = 32 << 20;
-
-/// The rule by which a record is left out that a page shares with the one before it.
-const OVERLAP: &str = "overlap";
 
 /// A resource with all that its units share.
 pub(super) struct Task {
@@ -42,6 +37,7 @@ pub(super) struct Task {
 }
 
 /// What one unit asks for.
+#[derive(Clone)]
 pub(super) struct Unit {
     /// Parent fields, variables, run.
     pub(super) scope: Scope,
@@ -49,19 +45,40 @@ pub(super) struct Unit {
     pub(super) parent_columns: Vec<(String, Value)>,
     /// Name of the partition; empty for the resource itself.
     pub(super) partition: String,
-    /// The cursor that the last run left.
-    pub(super) cursor: Option<CursorValue>,
+    /// What the last run left.
+    pub(super) stored: Option<Position>,
+    /// What the slices of this run have come to.
+    pub(super) position: Option<Position>,
+    /// The slice to walk; `None`: the first one.
+    pub(super) slice: Option<Slice>,
+    /// What the slice before it brought that may come again.
+    pub(super) received: Received,
 }
 
-/// How a unit ended.
-#[derive(Debug, Default)]
+impl Unit {
+    /// A unit before its first request.
+    pub(super) fn new(
+        scope: Scope,
+        parent_columns: Vec<(String, Value)>,
+        partition: String,
+        stored: Option<Position>,
+    ) -> Unit {
+        let position = stored.clone();
+        Unit { scope, parent_columns, partition, stored, position, slice: None, received: Received::default() }
+    }
+}
+
+/// How a walk of a unit ended.
+#[derive(Default)]
 pub(super) struct UnitEnd {
     pub(super) reason: String,
-    /// The cursor that its rows justify, if it moved.
+    /// What its rows justify.
+    pub(super) position: Option<Position>,
+    /// The same as a row of the state, if it moved and the unit has a cursor of its own.
     pub(super) cursor: Option<CursorRow>,
-    /// The same, as people read it.
-    pub(super) cursor_text: Option<String>,
     pub(super) warnings: Vec<String>,
+    /// The unit with the slice that follows.
+    pub(super) next: Option<Box<Unit>>,
 }
 
 /// Where a unit's pages go.
@@ -92,7 +109,7 @@ impl Sink {
         matches!(self, Sink::HeldBack { spilled: true, .. })
     }
 
-    async fn push(&mut self, resource: &str, page: PageRows, page_bytes: u64) -> Result<()> {
+    pub(super) async fn push(&mut self, resource: &str, page: PageRows, page_bytes: u64) -> Result<()> {
         match self {
             Sink::Direct(warehouse) => warehouse.push(resource, page).await,
             Sink::HeldBack { pages, bytes, .. } => {
@@ -131,168 +148,36 @@ impl Decoders {
         Decoders { spec, catalog, idle: Mutex::new(Vec::new()) }
     }
 
-    fn take(&self) -> Decoder {
+    pub(super) fn take(&self) -> Decoder {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.unwrap_or_else(|| Decoder::new(self.spec.clone(), &self.catalog))
     }
 
-    fn give_back(&self, decoder: Decoder) {
+    pub(super) fn give_back(&self, decoder: Decoder) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
     }
 }
 
 impl Task {
-    /// Walks all pages of a unit into the sink.
+    /// Walks all pages of a unit's slice into the sink.
     ///
     /// # Errors
-    /// A request failed, a body or a record is not what it should be, paging can't go on, or the run was asked to end
-    /// (`Kind::Interrupted`). Pages before that are in the sink.
+    /// As [`UnitWalk::page`]. Pages before that are in the sink.
     pub(super) async fn walk(self: &Arc<Self>, unit: &Unit, sink: &mut Sink) -> Result<UnitEnd> {
-        let incremental = self.resource.incremental.as_ref();
-        let mut scope = unit.scope.clone();
-        if let Some(incremental) = incremental {
-            scope.cursor_start = cursor::start_text(incremental, unit.cursor.as_ref())?;
-        }
-        if unit.cursor.is_some() {
-            self.tracker.resumed.store(true, Ordering::Relaxed);
-        }
-        let mut walk = Walk::new(WalkSpec {
-            resource: self.resource.clone(),
-            client: self.context.client.clone(),
-            scope,
-            http: self.context.http.clone(),
-            credentials: self.credentials.clone(),
-            meter: self.tracker.meter.clone(),
-            files: self.files.clone(),
-        });
-        let mut newest = unit.cursor.clone();
-        while let Some(page) = walk.next_page().await? {
-            let decoded = match self.decode(&page, &unit.parent_columns).await {
-                Ok(decoded) => decoded,
-                Err(error) if error.kind() == Kind::Body => {
-                    walk.ask_again(page.source.explain(error)).await?;
-                    continue;
-                }
-                Err(error) => return Err(page.source.explain(error).with("resource", &self.resource.name)),
-            };
-            self.take_in(&page, decoded, unit, &mut newest, &mut walk, sink).await?;
-            if walk.end().is_none() && self.context.stop.requested().is_some() {
-                return Err(Error::new(Kind::Interrupted, "the run was asked to end"));
-            }
-        }
-        if let Some(selector) = walk.chosen_selector() {
-            tracing::debug!(resource = %self.resource.name, %selector, "records found by themselves");
-        }
-        let moved = newest.filter(|newest| unit.cursor.as_ref() != Some(newest));
-        Ok(UnitEnd {
-            reason: walk.end().map(ToString::to_string).unwrap_or_default(),
-            cursor_text: moved.as_ref().map(ToString::to_string),
-            cursor: moved.map(|newest| CursorRow {
-                resource: self.resource.name.clone(),
-                partition: unit.partition.clone(),
-                value: newest.to_state(),
-            }),
-            warnings: walk.warnings().iter().map(ToString::to_string).collect(),
-        })
+        let Some(mut walk) = UnitWalk::begin(self, unit)? else { return Ok(UnitEnd::nothing_to_ask()) };
+        while walk.page(sink).await? {}
+        walk.end()
     }
 
-    /// A decoded page: counted, its cursors looked at, sent to the children and to the sink.
-    async fn take_in(
-        &self,
-        page: &Page,
-        decoded: Decoded,
-        unit: &Unit,
-        newest: &mut Option<CursorValue>,
-        walk: &mut Walk,
-        sink: &mut Sink,
-    ) -> Result<()> {
-        self.tracker.pages.fetch_add(1, Ordering::Relaxed);
-        self.note_walked(page, &decoded, walk)?;
-        let mut suspects = Vec::new();
-        if let Some(incremental) = &self.resource.incremental {
-            let explain = |error: Error| page.source.explain(error).with("resource", &self.resource.name);
-            self.note_cursors(incremental, page, &decoded, newest).map_err(explain)?;
-            suspects = self.suspects(page, &decoded, unit).map_err(explain)?;
-        }
-        let record_count = decoded.record_count;
-        self.tracker.discard(&decoded.discarded);
-        if let Some(root) = decoded.chunks.first().filter(|c| c.table.is_empty()) {
-            for feed in &self.feeds {
-                feed.send(root).await;
-            }
-        }
-        if self.stored {
-            let rows = PageRows { chunks: decoded.chunks, suspects };
-            sink.push(&self.resource.name, rows, page.body_bytes).await?;
-        }
-        walk.accept(record_count)
+    /// The row of the state that says how far a partition has come.
+    pub(super) fn cursor_row(&self, partition: &str, position: &Position) -> CursorRow {
+        CursorRow { resource: self.resource.name.clone(), partition: partition.to_owned(), value: position.to_state() }
     }
+}
 
-    /// Counts a page's records, with those that the page shares with the one before it and those whose key came before.
-    fn note_walked(&self, page: &Page, decoded: &Decoded, walk: &mut Walk) -> Result<()> {
-        let tracker = &self.tracker;
-        tracker.records.fetch_add(decoded.record_count + page.overlapping, Ordering::Relaxed);
-        tracker.moved.fetch_add(page.moved, Ordering::Relaxed);
-        if page.overlapping > 0 {
-            tracker.discard(&BTreeMap::from([(OVERLAP, page.overlapping)]));
-        }
-        if let Some(root) = decoded.chunks.first().filter(|c| c.table.is_empty()) {
-            let repeated_within = decoded.discarded.get(REPEATED_KEY).copied().unwrap_or(0);
-            let repeated = walk.note_keys(&root.ids, repeated_within)?;
-            tracker.repeated.fetch_add(repeated, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    async fn decode(self: &Arc<Self>, page: &Page, parent_columns: &[(String, Value)]) -> Result<Decoded> {
-        let (task, records, parent) = (self.clone(), page.records.clone(), parent_columns.to_vec());
-        let decoded = tokio::task::spawn_blocking(move || {
-            let mut decoder = task.decoders.take();
-            let decoded = decoder.decode(&records, &parent);
-            task.decoders.give_back(decoder);
-            decoded
-        });
-        decoded.await.map_err(|e| Error::new(Kind::Internal, "the decoder ended without an answer").source(e))?
-    }
-
-    /// Moves the newest cursor over a page's.
-    fn note_cursors(
-        &self,
-        incremental: &Incremental,
-        page: &Page,
-        decoded: &Decoded,
-        newest: &mut Option<CursorValue>,
-    ) -> Result<()> {
-        let tokens = decoded.cursors.iter().map(|t| t.as_ref().map(|t| &page.records[t.part][t.range.clone()]));
-        let extent = cursor::max_of(tokens)?;
-        if extent.missing_count > 0 {
-            self.tracker.cursor_missing.fetch_add(extent.missing_count, Ordering::Relaxed);
-        }
-        if let Some(max) = extent.max {
-            *newest = Some(match newest.take() {
-                Some(before) => before.max(max).map_err(|e| {
-                    let paths = incremental.cursor_paths.iter().map(ToString::to_string).collect::<Vec<_>>();
-                    e.with("cursor_path", paths.join(", "))
-                })?,
-                None => max,
-            });
-        }
-        Ok(())
-    }
-
-    /// Which records an earlier load may have stored already: an append leaves those out that it did, unchanged. Only what
-    /// is not newer than the stored cursor can be there.
-    fn suspects(&self, page: &Page, decoded: &Decoded, unit: &Unit) -> Result<Vec<bool>> {
-        let (WriteDisposition::Append, Some(stored)) = (self.resource.write, &unit.cursor) else {
-            return Ok(Vec::new());
-        };
-        let is_suspect = |token: &Option<crate::batch::CursorToken>| -> Result<bool> {
-            let Some(token) = token else { return Ok(true) };
-            match CursorValue::parse_json(&page.records[token.part][token.range.clone()])? {
-                Some(value) => Ok(value.compare(stored)?.is_le()),
-                None => Ok(true),
-            }
-        };
-        decoded.cursors.iter().map(is_suspect).collect()
+impl UnitEnd {
+    /// The range is complete, or lies in the future.
+    pub(super) fn nothing_to_ask() -> UnitEnd {
+        UnitEnd { reason: "nothing to ask for".to_owned(), ..UnitEnd::default() }
     }
 }

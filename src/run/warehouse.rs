@@ -4,7 +4,8 @@
 //! warehouse takes them waits. A failed write is told at the resource's next commit.
 
 use super::feed::is_of;
-use super::writer::{Checkpoint, PageRows, ResourceWriter, Written};
+use super::rows::PageRows;
+use super::writer::{Checkpoint, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
 use crate::load::bookkeeping::LOAD_ID;
 use crate::load::{Destination, LoadSpec, ParentQuery, RowId};
@@ -140,13 +141,14 @@ impl Warehouse {
         self.call(move |owner| owner.abort(&resource)).await?
     }
 
-    /// The cursor of a partition.
+    /// Cursors of partitions, by partition; those without one are left out.
     ///
     /// # Errors
     /// The warehouse could not be read.
-    pub async fn cursor(&self, resource: &str, partition: &str) -> Result<Option<String>> {
-        let (resource, partition) = (resource.to_owned(), partition.to_owned());
-        self.call(move |owner| owner.destination.cursor(&owner.pipeline, &owner.dataset, &resource, &partition)).await?
+    pub async fn cursors(&self, resource: &str, partitions: Vec<String>) -> Result<HashMap<String, String>> {
+        let resource = resource.to_owned();
+        self.call(move |owner| owner.destination.cursors(&owner.pipeline, &owner.dataset, &resource, &partitions))
+            .await?
     }
 
     /// Some of a resource's committed rows, for its children: those of earlier loads, after a position. With `since`, only

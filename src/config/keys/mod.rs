@@ -2,6 +2,7 @@
 
 mod auth;
 mod formats;
+mod incremental;
 mod operator;
 mod paging;
 mod pipeline;
@@ -12,6 +13,7 @@ pub use pipeline::PIPELINE;
 use super::spec::Kind;
 
 const TEXT: Kind = Kind::Text;
+const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const TEMPLATE: Kind = Kind::Template;
 const BOOLEAN: Kind = Kind::Boolean;
 const DURATION: Kind = Kind::Duration;

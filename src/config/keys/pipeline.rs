@@ -2,11 +2,11 @@
 
 use super::auth::AUTH;
 use super::formats::{ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY};
+use super::incremental::INCREMENTAL;
 use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, ON_REPEATED_KEY, PAGINATOR, POLL, RESPONSE_ACTIONS, SELECTED};
-use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
+use super::{BOOLEAN, DURATION, SCALAR, SIZE, STATUS, TEMPLATE, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table};
 
-const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const PARAMS: Kind = Kind::Map(&Kind::OneOrMany(&SCALAR));
 
 const HEADERS: Key = Key::new("headers", Kind::Map(&SCALAR), "Headers; merged by name, `false` drops an inherited one");
@@ -74,50 +74,6 @@ const CLIENT: Table = Table {
             .default("false"),
     ],
     later: &[],
-};
-
-const INCREMENTAL: Table = Table {
-    keys: &[
-        Key::new("cursor_path", TEXTS, "Where a record shows the value; of a list, the first that is not null")
-            .required(),
-        Key::new("start_param", TEXT, "Query parameter for the start; or use `{{ cursor.start }}`"),
-        Key::new("initial_value", SCALAR, "Start of the first run"),
-        Key::new(
-            "lag",
-            Kind::Either(&[POSITIVE, DURATION]),
-            "Ask again that far back: a duration for times, a number for numbers",
-        ),
-        Key::new(
-            "format",
-            TEXT,
-            "How the value is written in requests: iso8601, date, epoch_s, epoch_ms or a strftime pattern; as seen if not given",
-        ),
-        Key::new(
-            "on_cursor_value_missing",
-            Kind::Choice(&Choice {
-                words: &[
-                    ("raise", "an error"),
-                    ("include", "it is loaded, and does not move the cursor"),
-                    ("exclude", "it is left out, and counted"),
-                ],
-                later: &[],
-            }),
-            "What a record without the value means",
-        )
-        .default("\"include\""),
-    ],
-    later: &[
-        "end_param",
-        "end_value",
-        "window",
-        "row_order",
-        "client_side",
-        "scope",
-        "cursor_from",
-        "timezone",
-        "end_bound",
-        "walk",
-    ],
 };
 
 const COLUMN: Table = Table {
@@ -264,7 +220,6 @@ const RESOURCE: Table = Table {
         "max_table_nesting",
         "nested",
         "schema_contract",
-        "walk",
         "retire_absent",
     ],
 };

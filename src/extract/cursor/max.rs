@@ -2,6 +2,7 @@
 
 use super::{CursorValue, Value};
 use crate::error::Result;
+use crate::plan::model::Notation;
 use std::cmp::Ordering;
 
 /// What a page says about the cursor.
@@ -35,9 +36,9 @@ impl Layout {
         match &value.value {
             // A backslash in the text would make bytes and characters differ.
             Value::Instant(_, pattern) | Value::Local(_, pattern) if token.len() == value.text.len() + 2 => {
-                Layout::Time { zone_at: token.len() - 1 - pattern.zone_len() }
+                pattern.zone_len().map_or(Layout::Other, |len| Layout::Time { zone_at: token.len() - 1 - len })
             }
-            Value::Date(_) if token.len() == value.text.len() + 2 => Layout::Time { zone_at: token.len() - 1 },
+            Value::Date(_, None) if token.len() == value.text.len() + 2 => Layout::Time { zone_at: token.len() - 1 },
             Value::Number(_) if token.iter().all(u8::is_ascii_digit) => Layout::Unsigned,
             _ => Layout::Other,
         }
@@ -65,7 +66,8 @@ impl Layout {
 ///
 /// # Errors
 /// A token is no cursor, or two are of different kinds.
-pub fn max_of<'a>(tokens: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Extent> {
+pub fn max_of<'a>(tokens: impl Iterator<Item = Option<&'a [u8]>>, notation: &Notation) -> Result<Extent> {
+    let parse = |token: &[u8]| CursorValue::parse_json(token, notation);
     let mut largest: Option<Largest<'a>> = None;
     let mut first: Option<CursorValue> = None;
     let mut missing_count = 0;
@@ -77,13 +79,13 @@ pub fn max_of<'a>(tokens: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Exte
             }
             continue;
         }
-        let (Some(token), Some(value)) = (token, token.map(CursorValue::parse_json).transpose()?.flatten()) else {
+        let (Some(token), Some(value)) = (token, token.map(parse).transpose()?.flatten()) else {
             missing_count += 1;
             continue;
         };
         let is_larger = match &largest {
             None => true,
-            Some(so_far) => match CursorValue::parse_json(so_far.token)? {
+            Some(so_far) => match parse(so_far.token)? {
                 Some(so_far) => value.compare(&so_far)?.is_gt(),
                 None => true,
             },
@@ -93,7 +95,7 @@ pub fn max_of<'a>(tokens: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Exte
         }
         first.get_or_insert(value);
     }
-    let max = largest.map(|so_far| CursorValue::parse_json(so_far.token)).transpose()?.flatten();
+    let max = largest.map(|so_far| parse(so_far.token)).transpose()?.flatten();
     // Digits alone do not make a date: one such as `2026-13-45` that came out on top is of another kind than the rest.
     if let (Some(first), Some(max)) = (&first, &max) {
         max.compare(first)?;
@@ -107,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn extent(tokens: &[&str]) -> Result<Extent> {
-        max_of(tokens.iter().map(|token| (*token != "-").then_some(token.as_bytes())))
+        max_of(tokens.iter().map(|token| (*token != "-").then_some(token.as_bytes())), &Notation::default())
     }
 
     #[test]
@@ -159,8 +161,8 @@ mod tests {
                 let at = chrono::DateTime::from_timestamp(*s, tenths * 100_000_000).unwrap().with_timezone(&zone);
                 format!("\"{}\"", at.to_rfc3339())
             }).collect();
-            let extent = max_of(tokens.iter().map(|t| Some(t.as_bytes()))).unwrap();
-            let slow = tokens.iter().map(|t| CursorValue::parse_json(t.as_bytes()).unwrap().unwrap())
+            let extent = max_of(tokens.iter().map(|t| Some(t.as_bytes())), &Notation::default()).unwrap();
+            let slow = tokens.iter().map(|t| CursorValue::parse_json(t.as_bytes(), &Notation::default()).unwrap().unwrap())
                 .reduce(|a, b| a.max(b).unwrap());
             prop_assert!(extent.max.unwrap().compare(&slow.unwrap()).unwrap().is_eq());
         }

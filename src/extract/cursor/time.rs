@@ -1,7 +1,9 @@
 //! Times as APIs write them (ISO 8601, RFC 3339, SQL style), exact to any number of digits, with the pattern in which
-//! each was written so that a computed time can be written in the same one.
+//! each was written so that a computed time can be written in the same one. Also times in a strftime pattern of the file.
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike};
+use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use std::sync::Arc;
 
 /// A point on a time line: UTC for instants, the unknown local clock for others.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,9 +14,37 @@ pub(super) struct Moment {
     pub(super) fraction: String,
 }
 
+impl Moment {
+    /// The moment at which a clock so many seconds east of UTC shows a time.
+    pub(super) fn of(wall: NaiveDateTime, east_s: i64) -> Moment {
+        let at = wall.and_utc();
+        let fraction = format!("{:09}", at.timestamp_subsec_nanos());
+        Moment { seconds: at.timestamp() - east_s, fraction: fraction.trim_end_matches('0').to_owned() }
+    }
+
+    /// What a clock in UTC shows; digits beyond nanoseconds are left out.
+    pub(super) fn wall(&self) -> Option<NaiveDateTime> {
+        DateTime::from_timestamp(self.seconds, nanos(&self.fraction)).map(|at| at.naive_utc())
+    }
+}
+
 /// How a time was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(super) enum Pattern {
+    /// ISO 8601 or close to it.
+    Iso(IsoPattern),
+    /// A pattern of the file.
+    Strftime {
+        /// The pattern.
+        pattern: Arc<str>,
+        /// Seconds east of UTC, where the pattern has a zone.
+        east_s: Option<i64>,
+    },
+}
+
+/// The parts of an ISO time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct IsoPattern {
     separator: char,
     has_seconds: bool,
     /// The mark and the number of digits of a fraction.
@@ -25,15 +55,57 @@ pub(super) struct Pattern {
     east_s: i64,
 }
 
+/// What the smallest step of a written time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// So many months.
+    Months(u32),
+    /// So many seconds.
+    Seconds(i64),
+    /// A second has so many decimal digits.
+    Digits(usize),
+}
+
 impl Pattern {
     /// Whether the time is an instant.
     pub(super) fn has_zone(&self) -> bool {
-        !self.zone.is_empty()
+        match self {
+            Pattern::Iso(iso) => !iso.zone.is_empty(),
+            Pattern::Strftime { east_s, .. } => east_s.is_some(),
+        }
     }
 
-    /// Bytes at the end of the text that are the zone.
-    pub(super) fn zone_len(&self) -> usize {
-        self.zone.len()
+    /// Bytes at the end of the text that are the zone; `None` where texts don't order as times do.
+    pub(super) fn zone_len(&self) -> Option<usize> {
+        match self {
+            Pattern::Iso(iso) => Some(iso.zone.len()),
+            Pattern::Strftime { .. } => None,
+        }
+    }
+
+    /// Seconds east of UTC; 0 without a zone.
+    pub(super) fn east_s(&self) -> i64 {
+        match self {
+            Pattern::Iso(iso) => iso.east_s,
+            Pattern::Strftime { east_s, .. } => east_s.unwrap_or(0),
+        }
+    }
+
+    /// The smallest step that it can show.
+    pub(super) fn unit(&self) -> Unit {
+        match self {
+            Pattern::Iso(IsoPattern { fraction: Some((_, digits)), .. }) => Unit::Digits(*digits),
+            Pattern::Iso(iso) => Unit::Seconds(if iso.has_seconds { 1 } else { 60 }),
+            Pattern::Strftime { pattern, .. } => unit_of(pattern),
+        }
+    }
+
+    /// The pattern of the file, if it is one.
+    pub(super) fn strftime(&self) -> Option<&Arc<str>> {
+        match self {
+            Pattern::Iso(_) => None,
+            Pattern::Strftime { pattern, .. } => Some(pattern),
+        }
     }
 }
 
@@ -72,22 +144,33 @@ pub(super) fn parse(text: &str) -> Option<(Moment, Pattern)> {
         seconds: local_s - east_s,
         fraction: fraction.map_or("", |(_, digits)| digits.trim_end_matches('0')).to_owned(),
     };
-    let pattern = Pattern {
+    let pattern = IsoPattern {
         separator: char::from(separator),
         has_seconds: second.is_some(),
         fraction: fraction.map(|(mark, digits)| (mark, digits.len())),
         zone: rest.to_owned(),
         east_s,
     };
-    Some((moment, pattern))
+    Some((moment, Pattern::Iso(pattern)))
 }
 
 /// Writes a moment in a pattern. `None` when its year has no four digits.
 pub(super) fn write(moment: &Moment, pattern: &Pattern) -> Option<String> {
-    let local = DateTime::from_timestamp(moment.seconds.checked_add(pattern.east_s)?, 0)?.naive_utc();
+    let local = DateTime::from_timestamp(moment.seconds.checked_add(pattern.east_s())?, 0)?.naive_utc();
     if !(0..=9999).contains(&local.year()) {
         return None;
     }
+    let pattern = match pattern {
+        Pattern::Iso(iso) => iso,
+        Pattern::Strftime { pattern, east_s } => {
+            let nanos = nanos(&moment.fraction);
+            return strftime(
+                local.with_nanosecond(nanos)?,
+                FixedOffset::east_opt((*east_s).unwrap_or(0) as i32)?,
+                pattern,
+            );
+        }
+    };
     let mut out = format!(
         "{:04}-{:02}-{:02}{}{:02}:{:02}",
         local.year(),
@@ -102,10 +185,76 @@ pub(super) fn write(moment: &Moment, pattern: &Pattern) -> Option<String> {
     }
     if let Some((mark, len)) = pattern.fraction {
         out.push(mark);
-        out.push_str(&format!("{:0<len$}", moment.fraction));
+        let shown = moment.fraction.get(..len).unwrap_or(&moment.fraction);
+        out.push_str(&format!("{shown:0<len$}"));
     }
     out.push_str(&pattern.zone);
     Some(out)
+}
+
+/// What a text in a strftime pattern says: a time, or a date alone. What the pattern leaves out is the first that there is:
+/// day 1, minute 0.
+pub(super) fn parse_strftime(text: &str, pattern: &str) -> Option<(NaiveDateTime, Option<i64>, bool)> {
+    let mut parsed = Parsed::new();
+    chrono::format::parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
+    if parsed.timestamp().is_some() {
+        return Some((parsed.to_naive_datetime_with_offset(0).ok()?, Some(0), false));
+    }
+    if parsed.day().is_none() && parsed.ordinal().is_none() && parsed.month().is_some() {
+        parsed.set_day(1).ok()?;
+    }
+    let date = parsed.to_naive_date().ok()?;
+    if parsed.hour_mod_12().is_none() {
+        return Some((date.and_time(NaiveTime::MIN), None, true));
+    }
+    if parsed.minute().is_none() {
+        parsed.set_minute(0).ok()?;
+    }
+    let east_s = parsed.offset().map(i64::from);
+    Some((date.and_time(parsed.to_naive_time().ok()?), east_s, false))
+}
+
+/// Writes a wall clock in a strftime pattern; `None` if it is none. It is checked first, because writing an invalid one panics.
+pub(super) fn strftime(wall: NaiveDateTime, offset: FixedOffset, pattern: &str) -> Option<String> {
+    let items: Vec<_> = StrftimeItems::new(pattern).collect();
+    if items.iter().any(|item| matches!(item, Item::Error)) {
+        return None;
+    }
+    let time = wall.and_local_timezone(offset).single()?;
+    Some(time.format_with_items(items.into_iter()).to_string())
+}
+
+/// The smallest step that a strftime pattern shows.
+pub(super) fn unit_of(pattern: &str) -> Unit {
+    // Two walls are told apart by the patterns that show the step between them.
+    const STEPS: [(i64, Unit); 6] = [
+        (1, Unit::Digits(9)),
+        (1_000, Unit::Digits(6)),
+        (1_000_000, Unit::Digits(3)),
+        (1_000_000_000, Unit::Seconds(1)),
+        (60_000_000_000, Unit::Seconds(60)),
+        (3_600_000_000_000, Unit::Seconds(3_600)),
+    ];
+    let write = |nanos: i64| {
+        let wall = DateTime::from_timestamp_nanos(nanos).naive_utc();
+        strftime(wall, FixedOffset::east_opt(0)?, pattern)
+    };
+    let base = write(0);
+    if let Some((_, unit)) = STEPS.iter().find(|(nanos, _)| write(*nanos) != base) {
+        return *unit;
+    }
+    let day = 86_400_000_000_000;
+    match (write(day) != base, write(31 * day) != base) {
+        (true, _) => Unit::Seconds(86_400),
+        (_, true) => Unit::Months(1),
+        _ => Unit::Months(12),
+    }
+}
+
+/// The first nine digits of a fraction.
+pub(super) fn nanos(fraction: &str) -> u32 {
+    let digits: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    digits.parse().unwrap_or(0)
 }
 
 /// Days from the first day of year 1 to 1970-01-01, both as `chrono` counts them.
@@ -168,6 +317,28 @@ mod tests {
             let (moment, pattern) = parse(text).unwrap();
             assert_eq!(write(&moment, &pattern).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_pattern_of_the_file_is_read_and_its_smallest_step_found() {
+        for (pattern, text, wall, unit) in [
+            ("%d/%m/%Y", "02/01/2026", "2026-01-02T00:00:00", Unit::Seconds(86_400)),
+            ("%d.%m.%y %H:%M", "02.01.26 03:04", "2026-01-02T03:04:00", Unit::Seconds(60)),
+            ("%Y%m%d%H", "2026010203", "2026-01-02T03:00:00", Unit::Seconds(3_600)),
+            ("%Y-%m", "2026-02", "2026-02-01T00:00:00", Unit::Months(1)),
+            ("%a, %d %b %Y %H:%M:%S GMT", "Fri, 02 Jan 2026 03:04:05 GMT", "2026-01-02T03:04:05", Unit::Seconds(1)),
+            ("%Y-%m-%d %H:%M:%S%.3f", "2026-01-02 03:04:05.250", "2026-01-02T03:04:05.250", Unit::Digits(3)),
+            ("%s", "1767323045", "2026-01-02T03:04:05", Unit::Seconds(1)),
+        ] {
+            let (found, east_s, is_date) = parse_strftime(text, pattern).unwrap();
+            assert_eq!(found, wall.parse().unwrap(), "{pattern}");
+            assert_eq!(unit_of(pattern), unit, "{pattern}");
+            assert_eq!(is_date, unit == Unit::Seconds(86_400) || unit == Unit::Months(1), "{pattern}");
+            let offset = FixedOffset::east_opt(east_s.unwrap_or(0) as i32).unwrap();
+            assert_eq!(strftime(found, offset, pattern).as_deref(), Some(text));
+        }
+        assert_eq!(parse_strftime("13/13/2026", "%d/%m/%Y"), None);
+        assert_eq!(strftime(NaiveDateTime::default(), FixedOffset::east_opt(0).unwrap(), "%Q"), None);
     }
 
     #[test]

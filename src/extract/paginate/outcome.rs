@@ -28,6 +28,8 @@ pub enum EndReason {
     RepeatedPage,
     /// A cursor or a link came again, and `on_repeat` is `stop`.
     RepeatedCursor,
+    /// The records that follow lie beyond the cursor's bound.
+    CursorBound,
     /// A `response_actions` entry ignored the answer of this status.
     Ignored(u16),
     /// A `response_actions` entry took the answer of this status for the end.
@@ -74,6 +76,7 @@ impl fmt::Display for EndReason {
             EndReason::MaximumPage(max) => write!(f, "maximum page ({max})"),
             EndReason::RepeatedPage => f.write_str("repeated page"),
             EndReason::RepeatedCursor => f.write_str("repeated cursor"),
+            EndReason::CursorBound => f.write_str("cursor bound"),
             EndReason::Ignored(status) => write!(f, "ignored ({status})"),
             EndReason::Ended(status) => write!(f, "end ({status})"),
         }

@@ -164,15 +164,25 @@ impl Destination for DuckDb {
         })
     }
 
-    fn cursor(&mut self, pipeline: &str, dataset: &str, resource: &str, partition: &str) -> Result<Option<String>> {
+    fn cursors(
+        &mut self,
+        pipeline: &str,
+        dataset: &str,
+        resource: &str,
+        partitions: &[String],
+    ) -> Result<HashMap<String, String>> {
+        if partitions.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let wanted: Vec<String> = partitions.iter().map(|partition| sql::literal(partition)).collect();
         let condition = format!(
-            "pipeline = {} AND resource = {} AND \"partition\" = {}",
+            "pipeline = {} AND resource = {} AND \"partition\" IN ({})",
             sql::literal(pipeline),
             sql::literal(resource),
-            sql::literal(partition),
+            wanted.join(", "),
         );
         let rows = self.rows(&self.place(dataset), &book::STATE, &condition)?;
-        Ok(book::cursors(&rows)?.pop().map(|cursor| cursor.value))
+        Ok(book::cursors(&rows)?.into_iter().map(|row| (row.partition, row.value)).collect())
     }
 
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {

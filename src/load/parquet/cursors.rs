@@ -1,5 +1,5 @@
-//! The cursors' table, sorted by its key and in small row groups, so that one of a million partitions is found by reading
-//! one row group.
+//! The cursors' table, sorted by its key and in small row groups, so that a few of a million partitions are found by reading
+//! the row groups that they are in.
 
 use super::files::broken_rows;
 use super::layout::DatasetLayout;
@@ -12,57 +12,83 @@ use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use parquet::arrow::ProjectionMask;
 use parquet::file::metadata::RowGroupMetaData;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-/// Rows of a row group: what one look-up reads.
+/// Rows of a row group: what a look-up reads at least.
 const GROUP_ROWS: usize = 2048;
 
 /// Pipeline, resource, partition.
 type Key<'a> = [&'a str; 3];
 
-/// The cursor of one partition.
-pub(super) fn find(place: &DatasetLayout, key: Key<'_>) -> Result<Option<String>> {
-    let [pipeline, resource, partition] = key;
-    let wanted = [Some(pipeline), Some(resource), Some(partition)];
-    Ok(select(place, wanted)?.pop().map(|row| row.value))
+/// Cursors of partitions, by partition.
+pub(super) fn find(
+    place: &DatasetLayout,
+    pipeline: &str,
+    resource: &str,
+    partitions: &[String],
+) -> Result<HashMap<String, String>> {
+    let wanted: BTreeSet<&str> = partitions.iter().map(String::as_str).collect();
+    let found = select(place, &Wanted { pipeline, resource: Some(resource), partitions: wanted })?;
+    Ok(found.into_iter().map(|row| (row.partition, row.value)).collect())
 }
 
 /// The cursors of a pipeline's resources, without those of partitions.
 pub(super) fn of_resources(place: &DatasetLayout, pipeline: &str) -> Result<Vec<CursorRow>> {
-    select(place, [Some(pipeline), None, Some("")])
+    select(place, &Wanted { pipeline, resource: None, partitions: BTreeSet::from([""]) })
 }
 
-/// Rows whose key has these parts.
-fn select(place: &DatasetLayout, wanted: [Option<&str>; 3]) -> Result<Vec<CursorRow>> {
+/// Which rows are looked for.
+struct Wanted<'a> {
+    pipeline: &'a str,
+    resource: Option<&'a str>,
+    partitions: BTreeSet<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn is_met_by(&self, [pipeline, resource, partition]: Key<'_>) -> bool {
+        pipeline == self.pipeline
+            && self.resource.is_none_or(|wanted| wanted == resource)
+            && self.partitions.contains(partition)
+    }
+
+    /// Whether the bounds of a row group leave room for such a row.
+    fn may_be_in(&self, group: &RowGroupMetaData) -> bool {
+        STATE.key.iter().enumerate().all(|(part, name)| {
+            let column = group.columns().iter().find(|column| column.column_path().string() == *name);
+            let Some(bounds) = column.and_then(|column| column.statistics()) else { return true };
+            let is_between = |wanted: &str| {
+                bounds.min_bytes_opt().is_none_or(|min| min <= wanted.as_bytes())
+                    && bounds.max_bytes_opt().is_none_or(|max| max >= wanted.as_bytes())
+            };
+            match part {
+                0 => is_between(self.pipeline),
+                1 => self.resource.is_none_or(is_between),
+                _ => self.partitions.iter().any(|partition| is_between(partition)),
+            }
+        })
+    }
+}
+
+/// Rows that are wanted.
+fn select(place: &DatasetLayout, wanted: &Wanted<'_>) -> Result<Vec<CursorRow>> {
     let mut found = Vec::new();
     for path in place.row_files(STATE.name)? {
         let builder = rows::reader(&path)?;
         let groups = builder.metadata().row_groups().iter().enumerate();
-        let groups = groups.filter(|(_, group)| may_hold(group, wanted)).map(|(number, _)| number).collect();
+        let groups = groups.filter(|(_, group)| wanted.may_be_in(group)).map(|(number, _)| number).collect();
         let columns = STATE.key.iter().copied().chain(["cursor"]);
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
         for batch in rows::read(&path, builder.with_row_groups(groups).with_projection(mask))? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
-                let key = key_at(&batch, row)?;
-                if wanted.iter().zip(key).all(|(wanted, part)| wanted.is_none_or(|w| w == part)) {
+                if wanted.is_met_by(key_at(&batch, row)?) {
                     found.extend(bookkeeping::cursors(&[batch.slice(row, 1)])?);
                 }
             }
         }
     }
     Ok(found)
-}
-
-/// Whether the bounds of a row group leave room for such a key.
-fn may_hold(group: &RowGroupMetaData, wanted: [Option<&str>; 3]) -> bool {
-    STATE.key.iter().zip(wanted).all(|(name, wanted)| {
-        let column = group.columns().iter().find(|column| column.column_path().string() == *name);
-        let Some((wanted, bounds)) = wanted.zip(column.and_then(|c| c.statistics())) else { return true };
-        bounds.min_bytes_opt().is_none_or(|min| min <= wanted.as_bytes())
-            && bounds.max_bytes_opt().is_none_or(|max| max >= wanted.as_bytes())
-    })
 }
 
 fn key_at(batch: &RecordBatch, row: usize) -> Result<Key<'_>> {

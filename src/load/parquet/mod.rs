@@ -237,8 +237,14 @@ impl Destination for ParquetFolder {
         book::stored(&place, pipeline)
     }
 
-    fn cursor(&mut self, pipeline: &str, dataset: &str, resource: &str, partition: &str) -> Result<Option<String>> {
-        cursors::find(&self.layout.dataset(dataset), [pipeline, resource, partition])
+    fn cursors(
+        &mut self,
+        pipeline: &str,
+        dataset: &str,
+        resource: &str,
+        partitions: &[String],
+    ) -> Result<HashMap<String, String>> {
+        cursors::find(&self.layout.dataset(dataset), pipeline, resource, partitions)
     }
 
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {

@@ -533,9 +533,12 @@ fn one_cursor_of_many_partitions_is_found_moved_and_forgotten() {
     for (i, value) in
         [(0, Some("1")), (10, Some("3")), (2499, Some("1")), (2500, Some("2")), (5999, Some("2")), (6000, None)]
     {
-        assert_eq!(folder.cursor(PIPELINE, DATASET, "orders", &partition(i)).unwrap().as_deref(), value, "{i}");
+        let found = folder.cursors(PIPELINE, DATASET, "orders", &[partition(i)]).unwrap();
+        assert_eq!(found.get(&partition(i)).map(String::as_str), value, "{i}");
     }
-    assert_eq!(folder.cursor(PIPELINE, DATASET, "views", &partition(1)).unwrap(), None);
+    assert!(folder.cursors(PIPELINE, DATASET, "views", &[partition(1)]).unwrap().is_empty());
+    let many: Vec<String> = (0..7000).step_by(7).map(partition).collect();
+    assert_eq!(folder.cursors(PIPELINE, DATASET, "orders", &many).unwrap().len(), 858);
     assert_eq!(read(dir.path(), "_pintail_state", &["partition"]).len(), 6000);
     let ticket = rows.begin(&mut folder, &stored).unwrap();
     folder.commit(ticket, Commit { cursors: cursors(7..8, "4"), forget_cursors: true, ..rows.commit() }).unwrap();

@@ -49,7 +49,7 @@ pub(super) fn check_cursor(node: Option<&Node>, hints: &[ColumnHint], cursor: &I
     };
     for (key, _) in node.and_then(Node::as_table).map(|t| t.entries.as_slice()).unwrap_or_default() {
         let unfolded = hints.iter().find(|hint| hint.parse_json && hint.name == key.name);
-        if unfolded.is_some_and(|hint| cursor.cursor_paths.iter().any(|path| is_within(path, hint))) {
+        if unfolded.is_some_and(|hint| cursor.record_paths().iter().any(|path| is_within(path, hint))) {
             let message = format!("the cursor can't be in `{}`, which is unfolded from text", key.name);
             scope.found.error(key.span.clone(), message).help("take another `cursor_path`, or leave `parse` out");
         }

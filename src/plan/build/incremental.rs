@@ -1,78 +1,307 @@
 //! What is asked for since when.
 
+use super::layers::Layers;
 use super::path;
 use super::scope::{Scope, Use};
-use crate::config::tree::{Node, Value};
-use crate::plan::model::{CursorFormat, Incremental, Lag, OnCursorMissing};
-use crate::plan::{duration, suggest};
+use crate::config::tree::{Node, Table, Value};
+use crate::extract::cursor::{CursorKind, CursorValue};
+use crate::plan::duration::{self, Span};
+use crate::plan::model::{
+    CursorFormat, CursorScope, CursorSource, Distance, EndBound, FactPlace, Incremental, Notation, OnCursorMissing,
+    RowOrder,
+};
+use crate::plan::suggest;
+use crate::plan::timezone::TimeZone;
 
 /// Builds the cursor of a resource. `uses` are the names that the request's expressions use.
-pub(super) fn incremental(node: &Node, uses: &[Use], scope: &mut Scope<'_>) -> Option<Incremental> {
+pub(super) fn incremental(node: &Node, own: &Layers<'_>, uses: &[Use], scope: &mut Scope<'_>) -> Option<Incremental> {
     let table = node.as_table()?;
-    let start_param = table.get("start_param").and_then(Node::resolved);
-    if let (Some(used), Some(param)) = (uses.iter().find(|u| u.is("cursor", "start")), &start_param) {
-        let message = format!("`cursor.start` is sent twice: by this expression and as `{param}`");
-        scope.found.error(used.span.clone(), message).help("leave `start_param` out");
-    }
-    let on_missing = match table.get("on_cursor_value_missing").and_then(Node::resolved).as_deref() {
-        Some("raise") => OnCursorMissing::Raise,
-        Some("exclude") => OnCursorMissing::Exclude,
-        _ => OnCursorMissing::Include,
-    };
-    let cursor_paths = path::fields(table.get("cursor_path"), scope);
-    if let Some(list) = table.get("cursor_path").filter(|n| n.one_or_many().is_empty()) {
-        scope.found.error(list.span.clone(), "`cursor_path` is an empty list");
-    }
-    Some(Incremental {
-        cursor_paths,
+    let mut keys = Keys { table, scope };
+    let (start_param, sends_start) = keys.bound("start_param", "start", uses);
+    let (end_param, sends_end) = keys.bound("end_param", "end", uses);
+    let notation = Notation { format: keys.format(), timezone: keys.timezone() };
+    let incremental = Incremental {
+        source: keys.source(node)?,
         start_param,
-        initial_value: table.get("initial_value").and_then(|n| initial_value(n, scope)),
-        lag: table.get("lag").and_then(lag),
-        format: table.get("format").and_then(|n| format(n, scope)),
-        on_missing,
-    })
+        end_param,
+        sends_start,
+        sends_end,
+        initial_value: keys.value("initial_value"),
+        end_value: keys.value("end_value"),
+        lag: keys.step("lag"),
+        window: keys.step("window"),
+        end_bound: if keys.is("end_bound", "inclusive") { EndBound::Inclusive } else { EndBound::Exclusive },
+        notation,
+        row_order: keys.row_order(),
+        client_side: table.get("client_side").and_then(Node::as_boolean).unwrap_or(false),
+        on_missing: keys.on_missing(),
+        scope: if keys.is("scope", "global") { CursorScope::Global } else { CursorScope::Partition },
+        walks_by_cursor: keys.is("walk", "cursor"),
+    };
+    keys.check_values(&incremental);
+    keys.check_window(node, &incremental);
+    keys.check_walk(&incremental);
+    keys.check_source(&incremental);
+    keys.check_scope(own, &incremental);
+    Some(incremental)
 }
 
-fn initial_value(node: &Node, scope: &mut Scope<'_>) -> Option<String> {
-    let text = node.as_scalar()?;
-    if let Some(span) = text.expression_span() {
-        scope
-            .found
-            .error(span, "`{{ … }}` can't be used in `initial_value`")
-            .help("write the value itself, or bring it in with `${NAME:-default}`");
+/// The keys of the table.
+struct Keys<'a, 's, 'f> {
+    table: &'a Table,
+    scope: &'s mut Scope<'f>,
+}
+
+impl Keys<'_, '_, '_> {
+    fn word(&self, name: &str) -> Option<String> {
+        self.table.get(name).and_then(Node::resolved)
     }
-    text.resolved()
-}
 
-fn lag(node: &Node) -> Option<Lag> {
-    match &node.value {
-        Value::Integer(n) => Some(Lag::Number(*n)),
-        _ => {
-            let text = node.resolved()?;
-            duration::parse_duration(&text).map(Lag::Time).or_else(|| text.trim().parse().ok().map(Lag::Number))
+    fn is(&self, name: &str, word: &str) -> bool {
+        self.word(name).as_deref() == Some(word)
+    }
+
+    /// An error at a key's value.
+    fn refuse(&mut self, name: &str, message: impl Into<String>, help: &str) {
+        if let Some(node) = self.table.get(name) {
+            self.scope.found.error(node.span.clone(), message).help(help);
         }
     }
-}
 
-const FORMATS: [(&str, CursorFormat); 4] = [
-    ("iso8601", CursorFormat::Iso8601),
-    ("date", CursorFormat::Date),
-    ("epoch_s", CursorFormat::EpochSeconds),
-    ("epoch_ms", CursorFormat::EpochMillis),
-];
+    /// The parameter of a bound, and whether a request shows the bound at all.
+    fn bound(&mut self, param_key: &str, member: &str, uses: &[Use]) -> (Option<String>, bool) {
+        let param = self.word(param_key);
+        let used = uses.iter().find(|u| u.is("cursor", member));
+        if let (Some(used), Some(param)) = (used, &param) {
+            let message = format!("`cursor.{member}` is sent twice: by this expression and as `{param}`");
+            self.scope.found.error(used.span.clone(), message).help(format!("leave `{param_key}` out"));
+        }
+        let is_sent = used.is_some() || param.is_some();
+        (param, is_sent)
+    }
 
-fn format(node: &Node, scope: &mut Scope<'_>) -> Option<CursorFormat> {
-    let text = node.resolved()?;
-    if let Some((_, format)) = FORMATS.iter().find(|(name, _)| *name == text) {
-        return Some(format.clone());
+    /// Where the value comes from, with the keys that say where.
+    fn source(&mut self, owner: &Node) -> Option<CursorSource> {
+        let paths = path::fields(self.table.get("cursor_path"), self.scope);
+        if let Some(list) = self.table.get("cursor_path").filter(|n| n.one_or_many().is_empty()) {
+            self.scope.found.error(list.span.clone(), "`cursor_path` is an empty list");
+            return None;
+        }
+        let header = self.word("cursor_header").map(|name| FactPlace::Header(name.to_lowercase()));
+        let word = self.word("cursor_from").unwrap_or_else(|| "record".to_owned());
+        if header.is_some() && word != "response" {
+            self.refuse("cursor_header", "`cursor_header` has no effect", "add `cursor_from = \"response\"`");
+        }
+        let missing = |keys: &mut Self, name: &str, help: &str| {
+            if keys.table.get(name).is_none() {
+                keys.scope.found.error(owner.span.clone(), format!("`{name}` is missing")).help(help.to_owned());
+            }
+        };
+        match word.as_str() {
+            "record" => {
+                missing(self, "cursor_path", "where a record shows the value; of a list, the first that is not null");
+                (!paths.is_empty()).then_some(CursorSource::Record(paths))
+            }
+            "response" => {
+                let places: Vec<_> = paths.into_iter().map(FactPlace::Body).chain(header).collect();
+                if places.is_empty() {
+                    missing(self, "cursor_path", "where the answer tells the value; or name a header: `cursor_header`");
+                }
+                (!places.is_empty()).then_some(CursorSource::Response(places))
+            }
+            other => {
+                let help = format!("leave it out: with `cursor_from = \"{other}\"` records don't show the value");
+                self.refuse("cursor_path", "`cursor_path` has no effect", &help);
+                Some(if other == "clock" { CursorSource::Clock } else { CursorSource::Window })
+            }
+        }
     }
-    let is_pattern = text.contains('%') && chrono::format::StrftimeItems::new(&text).parse().is_ok();
-    if is_pattern {
-        return Some(CursorFormat::Strftime(text));
+
+    /// A value that is written down, and known before the run.
+    fn value(&mut self, name: &str) -> Option<String> {
+        let text = self.table.get(name)?.as_scalar()?;
+        if let Some(span) = text.expression_span() {
+            self.scope
+                .found
+                .error(span, format!("`{{{{ … }}}}` can't be used in `{name}`"))
+                .help("write the value itself, or bring it in with `${NAME:-default}`");
+        }
+        text.resolved()
     }
-    let names = FORMATS.iter().map(|(name, _)| *name);
-    let help = suggest::did_you_mean(&text, names.clone())
-        .unwrap_or_else(|| format!("known are {}, and strftime patterns such as `%Y-%m-%d`", suggest::list(names)));
-    scope.found.error(node.span.clone(), format!("`{text}` is not a format of times")).help(help);
-    None
+
+    fn step(&mut self, name: &str) -> Option<Distance> {
+        let node = self.table.get(name)?;
+        if let Value::Integer(number) = &node.value {
+            return u64::try_from(*number).ok().filter(|n| *n > 0).map(Distance::Number);
+        }
+        let text = node.resolved()?;
+        let step = match text.trim().parse::<u64>() {
+            Ok(number) => Some(Distance::Number(number)),
+            Err(_) => duration::parse_span(&text).map(Distance::Time),
+        };
+        let is_nothing = matches!(step, Some(Distance::Number(0))) || step == Some(Distance::Time(Span::default()));
+        if step.is_none() || is_nothing {
+            let what = if is_nothing { "is nothing" } else { "is not a length of time" };
+            self.refuse(
+                name,
+                format!("`{name}` {what}"),
+                "write a number, or a number and a unit, such as `2h`, `7d` or `1mo`",
+            );
+        }
+        step.filter(|_| !is_nothing)
+    }
+
+    fn format(&mut self) -> Option<CursorFormat> {
+        const FORMATS: [(&str, CursorFormat); 4] = [
+            ("iso8601", CursorFormat::Iso8601),
+            ("date", CursorFormat::Date),
+            ("epoch_s", CursorFormat::EpochSeconds),
+            ("epoch_ms", CursorFormat::EpochMillis),
+        ];
+        let text = self.word("format")?;
+        if let Some((_, format)) = FORMATS.iter().find(|(name, _)| *name == text) {
+            return Some(format.clone());
+        }
+        if text.contains('%') && chrono::format::StrftimeItems::new(&text).parse().is_ok() {
+            return Some(CursorFormat::Strftime(text));
+        }
+        let names = FORMATS.iter().map(|(name, _)| *name);
+        let help = suggest::did_you_mean(&text, names.clone())
+            .unwrap_or_else(|| format!("known are {}, and strftime patterns such as `%Y-%m-%d`", suggest::list(names)));
+        self.refuse("format", format!("`{text}` is not a format of times"), &help);
+        None
+    }
+
+    fn timezone(&mut self) -> Option<TimeZone> {
+        let text = self.word("timezone")?;
+        let zone = text.parse().ok();
+        if zone.is_none() {
+            let help = "write a name such as `Europe/Berlin`, or an offset such as `+02:00`";
+            self.refuse("timezone", format!("there is no time zone `{text}`"), help);
+        }
+        zone
+    }
+
+    fn row_order(&self) -> Option<RowOrder> {
+        Some(if self.word("row_order")? == "desc" { RowOrder::Descending } else { RowOrder::Ascending })
+    }
+
+    fn on_missing(&self) -> OnCursorMissing {
+        match self.word("on_cursor_value_missing").as_deref() {
+            Some("raise") => OnCursorMissing::Raise,
+            Some("exclude") => OnCursorMissing::Exclude,
+            _ => OnCursorMissing::Include,
+        }
+    }
+
+    /// The values of the file are of a kind that the other keys can work with.
+    fn check_values(&mut self, incremental: &Incremental) {
+        let notation = &incremental.notation;
+        let read = |text: &Option<String>| text.as_deref().map(|text| CursorValue::parse_text(text, notation));
+        let (initial, end) = (read(&incremental.initial_value), read(&incremental.end_value));
+        for (name, value) in [("initial_value", &initial), ("end_value", &end)] {
+            let Some(value) = value else { continue };
+            if notation.format.is_some() && value.kind() == CursorKind::Text {
+                let message = format!("`{name}` is no time, so `format` can't be applied to it");
+                self.refuse(
+                    name,
+                    message,
+                    "write it as `2020-01-31`, `2020-01-31T00:00:00Z`, or in the `format` itself",
+                );
+            }
+        }
+        if let (Some(initial), Some(end)) = (&initial, &end) {
+            match initial.order(end, notation) {
+                Ok(order) if order.is_ge() => {
+                    let help = "`end_value` is exclusive, and later than `initial_value`";
+                    self.refuse("end_value", "there is nothing between `initial_value` and `end_value`", help);
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    let message = format!(
+                        "`end_value` is of another kind than `initial_value`: {}, {}",
+                        end.kind(),
+                        initial.kind()
+                    );
+                    self.refuse("end_value", message, "write both as the API writes the field of `cursor_path`");
+                }
+            }
+        }
+    }
+
+    /// Slices need a start, an end, and a value that can be counted on from.
+    fn check_window(&mut self, owner: &Node, incremental: &Incremental) {
+        let is_sliced = incremental.window.is_some() || incremental.source == CursorSource::Window;
+        if !is_sliced {
+            return;
+        }
+        let why = if incremental.window.is_some() { "`window`" } else { "`cursor_from = \"window\"`" };
+        if incremental.source == CursorSource::Window && incremental.window.is_none() && !incremental.sends_end {
+            let help = "add `end_param`, or use `{{ cursor.end }}`; perhaps `cursor_from = \"clock\"` is meant";
+            self.refuse("cursor_from", "no request shows the end of the range", help);
+        }
+        let Some(initial) = &incremental.initial_value else {
+            if self.table.get("initial_value").is_none() {
+                let message = format!("{why} needs an `initial_value`: slices begin there");
+                self.scope.found.error(owner.span.clone(), message).help("add `initial_value = \"2020-01-01\"`, say");
+            }
+            return;
+        };
+        let initial = CursorValue::parse_text(initial, &incremental.notation);
+        let is_time = initial.is_time(&incremental.notation);
+        if initial.kind() == CursorKind::Text {
+            self.refuse("initial_value", format!("{why} can't be counted on from a text"), "write a time or a number");
+        } else if !is_time && matches!(incremental.window, Some(Distance::Time(_))) {
+            let help = "add `format = \"epoch_s\"` or \"epoch_ms\" if it is a time, or give `window` as a number";
+            self.refuse("window", "`window` is a time, but `initial_value` is a number that is no time", help);
+        } else if !is_time && incremental.end_value.is_none() {
+            let help = "add `end_value`; of times the last slice would end at the start of the run";
+            self.refuse("initial_value", format!("{why} over numbers needs an `end_value`"), help);
+        }
+    }
+
+    /// A walk along the cursor needs records that show it, in order, and requests that begin at it.
+    fn check_walk(&mut self, incremental: &Incremental) {
+        if !incremental.walks_by_cursor {
+            return;
+        }
+        if incremental.row_order != Some(RowOrder::Ascending) {
+            let help = "add `row_order = \"asc\"`, and have the API sort by the field of `cursor_path`";
+            self.refuse("walk", "`walk = \"cursor\"` needs records that come oldest first", help);
+        }
+        if !incremental.sends_start {
+            let help = "add `start_param`, or use `{{ cursor.start }}`";
+            self.refuse("walk", "`walk = \"cursor\"` needs requests that begin at the cursor", help);
+        }
+    }
+
+    /// Keys that go by the values of records need records that show them.
+    fn check_source(&mut self, incremental: &Incremental) {
+        if matches!(incremental.source, CursorSource::Record(_)) {
+            return;
+        }
+        for name in ["row_order", "client_side", "walk", "on_cursor_value_missing"] {
+            self.refuse(name, format!("`{name}` goes by the values of records"), "it needs `cursor_from = \"record\"`");
+        }
+        if matches!(incremental.source, CursorSource::Response(_)) {
+            for name in ["lag", "window"] {
+                let message = format!("`{name}` can't be counted from a value that only the API understands");
+                self.refuse(name, message, "leave it out, or take the cursor from records");
+            }
+        }
+    }
+
+    fn check_scope(&mut self, own: &Layers<'_>, incremental: &Incremental) {
+        if incremental.scope != CursorScope::Global {
+            return;
+        }
+        if own.get("parent").is_none() && own.get("partitions").is_none() {
+            let help = "it is about resources with a `parent` or `partitions`";
+            self.refuse("scope", "`scope` has no effect", help);
+        }
+        if matches!(incremental.source, CursorSource::Response(_)) {
+            let help = "leave `scope` out: each parent or partition gets a value of its own";
+            self.refuse("scope", "values of several answers can't be one cursor", help);
+        }
+    }
 }

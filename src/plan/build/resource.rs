@@ -2,7 +2,7 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
-use super::{answers, auth, column, format, incremental, paginator, path, poll, relation, request};
+use super::{answers, auth, column, format, incremental, lint, paginator, path, poll, relation, request};
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
 use crate::schema::names;
@@ -43,7 +43,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let request = request::request(&key.name, &own, &all, file.resolved, scope);
     let uses: Vec<Use> = scope.uses[since..].to_vec();
     let paging = paginator::paging(&own, &all, &uses, scope);
-    let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &uses, scope));
+    let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &own, &uses, scope));
     let parent = relation::parent(key, table, &own, file, &uses, scope);
     let format = format::format(&own, file.path, scope);
     let default_key = (format.kind == Some(FormatKind::File)).then_some("path");
@@ -89,7 +89,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         exclude,
         columns,
     };
-    lint(key, &resource, &own, &uses, scope);
+    lint::resource(key, &resource, &own, &all, &uses, scope);
     Some(resource)
 }
 
@@ -97,34 +97,5 @@ fn on_repeated_key(own: &Layers<'_>) -> OnRepeatedKey {
     match own.get("on_repeated_key").and_then(Node::resolved).as_deref() {
         Some("fail") => OnRepeatedKey::Fail,
         _ => OnRepeatedKey::Warn,
-    }
-}
-
-/// What can be loaded, but is probably not meant.
-fn lint(key: &Key, resource: &Resource, own: &Layers<'_>, uses: &[Use], scope: &mut Scope<'_>) {
-    paginator::warn_of_unset(resource, uses, scope);
-    let starts = uses.iter().filter(|u| u.is("cursor", "start"));
-    match &resource.incremental {
-        Some(incremental) if incremental.start_param.is_none() && starts.clone().next().is_none() => {
-            let place = own.entry("incremental").map_or(key.span.clone(), |(key, _)| key.span.clone());
-            let message = format!("no request of `{}` uses its cursor: every run asks for everything", resource.name);
-            scope.found.warning(place, message).help("add `start_param`, or use `{{ cursor.start }}`");
-        }
-        Some(_) => {}
-        None => {
-            for used in starts {
-                let message = format!("`cursor.start` has no value in `{}`, which is not incremental", resource.name);
-                scope.found.warning(used.span.clone(), message);
-            }
-        }
-    }
-    if let Some((key, _)) = own.0.first().and_then(|own| own.entry("on_repeated_key"))
-        && resource.primary_key.is_empty()
-    {
-        scope.found.warning(key.span.clone(), "`on_repeated_key` has no effect without a `primary_key`");
-    }
-    if resource.allow_missing && resource.selector == Selector::Auto {
-        let place = own.entry("allow_missing").map_or(key.span.clone(), |(key, _)| key.span.clone());
-        scope.found.warning(place, "`allow_missing` has no effect without a `data_selector`");
     }
 }

@@ -103,9 +103,6 @@ impl<'a> Scope<'a> {
             "partition" => {
                 self.found.error(used.span.clone(), format!("`{name}`: partitions are not yet supported"));
             }
-            "cursor" if used.is("cursor", "end") => {
-                self.found.error(used.span.clone(), "`cursor.end` is not yet supported");
-            }
             "vars" => {
                 let wanted = used.path.get(1).map_or("", String::as_str);
                 if used.path.len() != 2 || !self.vars.iter().any(|(name, _)| name == wanted) {

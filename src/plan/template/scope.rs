@@ -11,10 +11,10 @@ pub struct Scope {
     pub parent: Vec<(FieldPath, Value)>,
     /// `partition.NAME`.
     pub partition: Vec<(String, Value)>,
-    /// `cursor.start` as it is to be written, `cursor.end` likewise; none: absent.
-    pub cursor_start: Option<String>,
-    /// See `cursor_start`.
-    pub cursor_end: Option<String>,
+    /// `cursor.start` as it is to be written, a text or a number; none: absent.
+    pub cursor_start: Option<Value>,
+    /// `cursor.end`, likewise.
+    pub cursor_end: Option<Value>,
     /// `page.offset`.
     pub page_offset: Option<u64>,
     /// `page.number`.
@@ -39,15 +39,14 @@ impl Scope {
     pub(super) fn resolve(&self, path: &[String]) -> Option<Value> {
         let (root, rest) = path.split_first()?;
         let number = |n: Option<u64>| n.map(Value::from);
-        let text = |s: &Option<String>| s.clone().map(Value::from);
         let value = match (root.as_str(), rest) {
             ("parent", fields) => self.parent_value(fields),
             ("partition", [name, rest @ ..]) => {
                 self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
             }
             ("vars", [name]) => self.vars.iter().find(|(n, _)| n == name).map(|(_, v)| Value::from(v.as_str())),
-            ("cursor", [member]) if member == "start" => text(&self.cursor_start),
-            ("cursor", [member]) if member == "end" => text(&self.cursor_end),
+            ("cursor", [member]) if member == "start" => self.cursor_start.clone(),
+            ("cursor", [member]) if member == "end" => self.cursor_end.clone(),
             ("page", [member]) => match member.as_str() {
                 "offset" => number(self.page_offset),
                 "number" => number(self.page_number),

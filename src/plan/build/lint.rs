@@ -1,0 +1,108 @@
+//! What can be loaded, but is probably not meant.
+
+use super::layers::Layers;
+use super::paginator;
+use super::scope::{Scope, Use};
+use crate::config::tree::{Key, Node};
+use crate::plan::model::{CursorSource, EndBound, Incremental, Paginator, Resource, RowOrder, Selector};
+use std::ops::Range;
+
+/// Warns of a resource's keys. `uses` are the names that the request's expressions use.
+pub(super) fn resource(
+    key: &Key,
+    resource: &Resource,
+    own: &Layers<'_>,
+    all: &Layers<'_>,
+    uses: &[Use],
+    scope: &mut Scope<'_>,
+) {
+    paginator::warn_of_unset(resource, uses, scope);
+    let place = |name: &str| own.entry(name).map_or(key.span.clone(), |(key, _)| key.span.clone());
+    match &resource.incremental {
+        Some(incremental) => {
+            warn_of_unsent(resource, incremental, place("incremental"), scope);
+            warn_of_bounds(incremental, own, scope);
+            warn_of_moving_rows(resource, incremental, own, all, scope);
+        }
+        None => {
+            for used in uses.iter().filter(|u| u.root() == "cursor") {
+                let name = used.path.join(".");
+                let message = format!("`{name}` has no value in `{}`, which is not incremental", resource.name);
+                scope.found.warning(used.span.clone(), message);
+            }
+        }
+    }
+    if resource.allow_missing && resource.selector == Selector::Auto {
+        scope.found.warning(place("allow_missing"), "`allow_missing` has no effect without a `data_selector`");
+    }
+}
+
+/// A cursor that no request uses.
+fn warn_of_unsent(resource: &Resource, incremental: &Incremental, place: Range<usize>, scope: &mut Scope<'_>) {
+    // A value of the answer may be the address of the next run's first request.
+    let is_address = matches!(incremental.source, CursorSource::Response(_));
+    if !incremental.sends_start && !incremental.client_side && !is_address {
+        let message = format!("no request of `{}` uses its cursor: every run asks for everything", resource.name);
+        scope.found.warning(place, message).help("add `start_param`, or use `{{ cursor.start }}`");
+    }
+}
+
+/// Ends that no request shows, and ends that have no value.
+fn warn_of_bounds(incremental: &Incremental, own: &Layers<'_>, scope: &mut Scope<'_>) {
+    let table = own.get("incremental").and_then(Node::as_table);
+    let mut warn = |name: &str, message: &str, help: &str| {
+        if let Some((key, _)) = table.and_then(|table| table.entry(name)) {
+            scope.found.warning(key.span.clone(), message).help(help);
+        }
+    };
+    let has_end =
+        incremental.window.is_some() || incremental.end_value.is_some() || incremental.source == CursorSource::Window;
+    let add = "add `end_param`, or use `{{ cursor.end }}`";
+    if !incremental.sends_end {
+        if incremental.window.is_some() {
+            warn(
+                "window",
+                "no request shows the end of a `window`: each slice asks for everything after its start",
+                add,
+            );
+        } else if !incremental.client_side {
+            warn("end_value", "no request shows the `end_value`: rows after it are loaded too", add);
+        }
+    }
+    if !has_end {
+        let help = "it is sent with `window` or `end_value`";
+        warn("end_param", "`end_param` is never sent: the range has no end", help);
+    }
+    if incremental.end_bound == EndBound::Inclusive && (!has_end || !incremental.sends_end) {
+        warn("end_bound", "`end_bound` has no effect: no request shows an end", add);
+    }
+}
+
+/// A page or offset walk in ascending order: a row that is updated meanwhile moves to the end, those behind it slide over a
+/// seam between two pages, and the cursor passes them for good.
+fn warn_of_moving_rows(
+    resource: &Resource,
+    incremental: &Incremental,
+    own: &Layers<'_>,
+    all: &Layers<'_>,
+    scope: &mut Scope<'_>,
+) {
+    let is_numbered = matches!(resource.paginator, Paginator::Offset(_) | Paginator::PageNumber(_));
+    let overlaps = all
+        .get("paginator")
+        .and_then(Node::as_table)
+        .is_some_and(|table| table.get("overlap").is_some_and(|n| !n.is_off()));
+    let is_ascending = incremental.row_order == Some(RowOrder::Ascending);
+    if !is_ascending || !is_numbered || overlaps || incremental.walks_by_cursor {
+        return;
+    }
+    let order = own.get("incremental").and_then(Node::as_table).and_then(|table| table.entry("row_order"));
+    let Some((key, _)) = order else { return };
+    scope
+        .found
+        .warning(
+            key.span.clone(),
+            "rows that are updated during the walk move others over a page's edge, where they are lost",
+        )
+        .help("add `walk = \"cursor\"`, or `overlap = 1` to an offset paginator");
+}

@@ -1,0 +1,62 @@
+//! One cursor for all units of a resource (`scope = "global"`): it moves when all of them have succeeded.
+
+use super::unit::Task;
+use crate::error::Result;
+use crate::extract::cursor::Position;
+use crate::load::CursorRow;
+use crate::plan::model::{CursorScope, CursorSource, WriteDisposition};
+
+/// The cursor, with what the units have come to.
+pub(super) struct GlobalCursor {
+    /// Where each unit starts.
+    stored: Option<Position>,
+    /// What the units so far justify, should the others succeed.
+    reached: Option<Position>,
+}
+
+impl GlobalCursor {
+    /// The cursor of a resource; `None` when its units have cursors of their own.
+    pub(super) fn of(task: &Task, stored: Option<Position>) -> Option<GlobalCursor> {
+        let is_global = task.resource.incremental.as_ref().is_some_and(|i| i.scope == CursorScope::Global);
+        is_global.then_some(GlobalCursor { stored, reached: None })
+    }
+
+    /// Where a unit starts.
+    pub(super) fn start(&self) -> Option<Position> {
+        self.stored.clone()
+    }
+
+    /// Takes note of a unit that is complete.
+    ///
+    /// # Errors
+    /// Its values can't be compared with those of the others.
+    pub(super) fn note(&mut self, task: &Task, position: Option<Position>) -> Result<()> {
+        let (Some(position), Some(incremental)) = (position, &task.resource.incremental) else { return Ok(()) };
+        let notation = &incremental.notation;
+        self.reached = Some(match self.reached.take() {
+            None => position,
+            // Units begin one after the other: only what the first of them asked for is known of all.
+            Some(reached) if incremental.source == CursorSource::Clock => reached.min(position, notation)?,
+            Some(reached) => reached.max(position, notation)?,
+        });
+        Ok(())
+    }
+
+    /// The row to commit: with all units complete the cursor moves. Otherwise it stays, and says how new the rows are that are
+    /// committed all the same: `append` would store them twice.
+    pub(super) fn row(&self, task: &Task, is_complete: bool) -> Option<CursorRow> {
+        let reached = self.reached.as_ref()?;
+        if is_complete {
+            return Some(task.cursor_row("", reached));
+        }
+        let value = self.stored.as_ref().and_then(|stored| stored.value.clone());
+        let held = Position { value, seen: reached.newest().cloned() };
+        (task.resource.write == WriteDisposition::Append).then(|| task.cursor_row("", &held))
+    }
+
+    /// The cursor after the run, as people read it.
+    pub(super) fn text(&self, is_complete: bool) -> Option<String> {
+        let position = self.reached.as_ref().filter(|_| is_complete).or(self.stored.as_ref())?;
+        position.value.as_ref().map(ToString::to_string)
+    }
+}

@@ -1,0 +1,299 @@
+//! One slice of a unit: its pages fetched, decoded, held against the cursor and sent on.
+
+use super::rows::{PageRows, leave_out};
+use super::unit::{Sink, Task, Unit, UnitEnd};
+use crate::batch::Decoded;
+use crate::batch::decode::REPEATED_KEY;
+use crate::error::{Error, Kind, Result};
+use crate::extract::cursor::{self, Go, Identity, PageView, Position, Slices, Track, Verdict};
+use crate::extract::{EndReason, Page, Walk, WalkSpec};
+use crate::http::origin::Origins;
+use crate::load::CursorRow;
+use crate::plan::model::{CursorScope, CursorSource, Incremental, WriteDisposition};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// The rule by which a record is left out that a page shares with the one before it.
+const OVERLAP: &str = "overlap";
+
+/// A walk of a unit in progress.
+pub(super) struct UnitWalk<'a> {
+    task: &'a Arc<Task>,
+    unit: &'a Unit,
+    walk: Walk,
+    track: Option<Track<'a>>,
+}
+
+impl<'a> UnitWalk<'a> {
+    /// A walk before its first request; `None` when the range of the unit is complete or lies in the future.
+    ///
+    /// # Errors
+    /// The values of the file and the stored cursor don't go together.
+    pub(super) fn begin(task: &'a Arc<Task>, unit: &'a Unit) -> Result<Option<UnitWalk<'a>>> {
+        let (context, resource) = (&task.context, &task.resource);
+        let mut scope = unit.scope.clone();
+        let mut track = None;
+        if let Some(incremental) = &resource.incremental {
+            let first = || {
+                let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref());
+                Slices::new(incremental, context.started_at).first(stored)
+            };
+            let slice = unit.slice.clone().map_or_else(first, |slice| Ok(Some(slice)));
+            let Some(slice) = slice.map_err(|error| error.with("resource", &resource.name))? else { return Ok(None) };
+            scope.cursor_start = slice.start_in_request(incremental)?;
+            scope.cursor_end = slice.end_in_request(incremental)?;
+            let (stored, before) = (unit.stored.clone(), unit.position.clone());
+            let appends = resource.write == WriteDisposition::Append;
+            track = Some(Track::new(incremental, stored, before, slice, unit.received.clone(), appends)?);
+        }
+        let mut walk = Walk::new(WalkSpec {
+            resource: resource.clone(),
+            client: context.client.clone(),
+            scope,
+            http: context.http.clone(),
+            credentials: task.credentials.clone(),
+            meter: task.tracker.meter.clone(),
+            files: task.files.clone(),
+        });
+        if unit.stored.is_some() {
+            task.tracker.resumed.store(true, Ordering::Relaxed);
+        }
+        if let Some(link) = entry_link(task, unit)? {
+            walk.begin_at(link);
+        }
+        Ok(Some(UnitWalk { task, unit, walk, track }))
+    }
+
+    /// Walks one page into the sink; whether there may be another.
+    ///
+    /// # Errors
+    /// A request failed, a body or a record is not what it should be, paging can't go on, or the run was asked to end
+    /// (`Kind::Interrupted`). Pages before that are in the sink.
+    pub(super) async fn page(&mut self, sink: &mut Sink) -> Result<bool> {
+        let asked_at = Instant::now();
+        let Some(page) = self.walk.next_page().await? else { return Ok(false) };
+        let took = asked_at.elapsed();
+        let decoded = match self.decode(&page).await {
+            Ok(decoded) => decoded,
+            Err(error) if error.kind() == Kind::Body => {
+                self.walk.ask_again(page.source.explain(error)).await?;
+                return Ok(true);
+            }
+            Err(error) => return Err(self.explain(&page, error)),
+        };
+        self.take_in(&page, decoded, took, sink).await?;
+        if self.walk.end().is_none() && self.task.context.stop.requested().is_some() {
+            return Err(Error::new(Kind::Interrupted, "the run was asked to end"));
+        }
+        Ok(true)
+    }
+
+    /// What the walk has come to, once there are no more pages.
+    ///
+    /// # Errors
+    /// The values of the cursor can't be compared.
+    pub(super) fn end(self) -> Result<UnitEnd> {
+        if let Some(selector) = self.walk.chosen_selector() {
+            tracing::debug!(resource = %self.task.resource.name, %selector, "records found by themselves");
+        }
+        let mut end = UnitEnd {
+            reason: self.walk.end().map(ToString::to_string).unwrap_or_default(),
+            warnings: self.walk.warnings().iter().map(ToString::to_string).collect(),
+            ..UnitEnd::default()
+        };
+        let (Some(track), Some(incremental)) = (self.track, &self.task.resource.incremental) else { return Ok(end) };
+        self.task.tracker.windows.fetch_add(1, Ordering::Relaxed);
+        end.position = track.complete()?;
+        end.cursor = own_cursor(self.task, self.unit, incremental, end.position.as_ref());
+        let slices = Slices::new(incremental, self.task.context.started_at);
+        if let Some(slice) = slices.after(track.slice(), track.newest())? {
+            end.next = Some(Box::new(Unit {
+                position: end.position.clone(),
+                slice: Some(slice),
+                received: track.into_received(),
+                ..self.unit.clone()
+            }));
+        }
+        Ok(end)
+    }
+
+    /// What may be committed while the walk goes on; `None` when only its end justifies a cursor.
+    ///
+    /// # Errors
+    /// The values of the cursor can't be compared.
+    pub(super) fn so_far(&self) -> Result<Option<Position>> {
+        self.track.as_ref().filter(|track| track.may_commit_midway()).map(Track::so_far).transpose()
+    }
+
+    /// What may be committed after an error in an ascending walk. If that is about the order, the rows may stay, and the cursor
+    /// goes back to where the slice began: what was taken for complete is not.
+    ///
+    /// # Errors
+    /// The values of the cursor can't be compared.
+    pub(super) fn after(&self, error: &Error) -> Result<Option<Position>> {
+        match self.track.as_ref().filter(|track| track.may_commit_midway()) {
+            Some(track) if cursor::is_out_of_order(error) => track.held().map(Some),
+            Some(track) => track.so_far().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A decoded page: counted, held against the cursor, sent to the children and to the sink.
+    async fn take_in(&mut self, page: &Page, decoded: Decoded, took: Duration, sink: &mut Sink) -> Result<()> {
+        self.note_walked(page, &decoded)?;
+        let tracker = &self.task.tracker;
+        let record_count = decoded.record_count;
+        tracker.discard(&decoded.discarded);
+        let verdict = self.hold_against_cursor(page, &decoded, took).map_err(|error| self.explain(page, error))?;
+        let go = verdict.as_ref().map_or(Go::On, |verdict| verdict.go);
+        let rows = self.rows(decoded, verdict)?;
+        if let Some(root) = rows.chunks.first().filter(|chunk| chunk.table.is_empty()) {
+            for feed in &self.task.feeds {
+                feed.send(root).await;
+            }
+        }
+        if self.task.stored {
+            sink.push(&self.task.resource.name, rows, page.body_bytes).await?;
+        }
+        match go {
+            Go::On => self.go_on(record_count),
+            Go::Stop => {
+                self.walk.finish(EndReason::CursorBound);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts a page and its records, with those that the page shares with the one before it and those whose key came before.
+    fn note_walked(&mut self, page: &Page, decoded: &Decoded) -> Result<()> {
+        let tracker = &self.task.tracker;
+        tracker.pages.fetch_add(1, Ordering::Relaxed);
+        tracker.records.fetch_add(decoded.record_count + page.overlapping, Ordering::Relaxed);
+        tracker.moved.fetch_add(page.moved, Ordering::Relaxed);
+        if page.overlapping > 0 {
+            tracker.discard(&BTreeMap::from([(OVERLAP, page.overlapping)]));
+        }
+        if let Some(root) = decoded.chunks.first().filter(|chunk| chunk.table.is_empty()) {
+            let repeated_within = decoded.discarded.get(REPEATED_KEY).copied().unwrap_or(0);
+            let repeated = self.walk.note_keys(&root.ids, repeated_within)?;
+            tracker.repeated.fetch_add(repeated, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Has the walk decide what is next, unless that is a request with another start.
+    fn go_on(&mut self, record_count: u64) -> Result<()> {
+        self.walk.accept(record_count)?;
+        let end = self.walk.end().cloned();
+        match self.track.as_mut().map(|track| track.restart(end.as_ref())).transpose()?.flatten() {
+            Some(start) => self.walk.restart(Some(start)),
+            None => Ok(()),
+        }
+    }
+
+    fn hold_against_cursor(&mut self, page: &Page, decoded: &Decoded, took: Duration) -> Result<Option<Verdict>> {
+        let Some(track) = &mut self.track else { return Ok(None) };
+        if let Some((envelope, headers)) = self.walk.answer() {
+            track.answer(page.number, envelope, headers, took)?;
+        }
+        let token =
+            |token: &Option<crate::batch::CursorToken>| token.as_ref().map(|t| &page.records[t.part][t.range.clone()]);
+        let view = PageView {
+            number: page.number,
+            tokens: decoded.cursors.iter().map(token).collect(),
+            identities: if track.needs_identities() { identities(decoded) } else { Vec::new() },
+        };
+        let verdict = track.page(&view)?;
+        self.task.tracker.cursor_missing.fetch_add(verdict.missing_count, Ordering::Relaxed);
+        Ok(Some(verdict))
+    }
+
+    /// The page's rows, without those that the verdict leaves out.
+    fn rows(&self, decoded: Decoded, verdict: Option<Verdict>) -> Result<PageRows> {
+        let Some(verdict) = verdict else { return Ok(PageRows { chunks: decoded.chunks, suspects: Vec::new() }) };
+        let place = decoded.rows;
+        let is_suspect = |record: usize| verdict.suspects.get(record).copied().unwrap_or(false);
+        let suspects = if verdict.suspects.is_empty() {
+            Vec::new()
+        } else {
+            place.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(record, _)| is_suspect(record)).collect()
+        };
+        let mut rows = PageRows { chunks: decoded.chunks, suspects };
+        let mut left_out: BTreeMap<usize, &'static str> = BTreeMap::new();
+        for (rule, records) in &verdict.left_out {
+            for row in records.iter().filter_map(|record| place.get(*record).copied().flatten()) {
+                left_out.entry(row).or_insert(rule);
+            }
+        }
+        let mut counts = BTreeMap::new();
+        for rule in left_out.values() {
+            *counts.entry(*rule).or_default() += 1;
+        }
+        leave_out(&mut rows, &left_out.into_keys().collect(), "", &mut BTreeMap::new())?;
+        self.task.tracker.discard(&counts);
+        Ok(rows)
+    }
+
+    async fn decode(&self, page: &Page) -> Result<Decoded> {
+        let (task, records, parent) = (self.task.clone(), page.records.clone(), self.unit.parent_columns.clone());
+        let decoded = tokio::task::spawn_blocking(move || {
+            let mut decoder = task.decoders.take();
+            let decoded = decoder.decode(&records, &parent);
+            task.decoders.give_back(decoder);
+            decoded
+        });
+        decoded.await.map_err(|e| Error::new(Kind::Internal, "the decoder ended without an answer").source(e))?
+    }
+
+    fn explain(&self, page: &Page, error: Error) -> Error {
+        let error = match self.task.resource.incremental.as_ref().map(Incremental::record_paths) {
+            Some(paths @ [_, ..]) if error.context("one").is_some() => {
+                error.with("cursor_path", paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
+            _ => error,
+        };
+        page.source.explain(error).with("resource", &self.task.resource.name)
+    }
+}
+
+/// The cursor that a unit has for itself, if it moved.
+fn own_cursor(task: &Task, unit: &Unit, incremental: &Incremental, position: Option<&Position>) -> Option<CursorRow> {
+    let is_own = unit.partition.is_empty() || incremental.scope == CursorScope::Partition;
+    let moved = position.filter(|position| unit.position.as_ref() != Some(position));
+    moved.filter(|_| is_own).map(|position| task.cursor_row(&unit.partition, position))
+}
+
+/// The address that the last run was given for this one's first request.
+fn entry_link(task: &Task, unit: &Unit) -> Result<Option<Url>> {
+    let Some(incremental) = &task.resource.incremental else { return Ok(None) };
+    let is_address = matches!(incremental.source, CursorSource::Response(_)) && !incremental.sends_start;
+    let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref()).filter(|_| is_address);
+    let Some(stored) = stored.filter(|value| cursor::is_address(value.text())) else { return Ok(None) };
+    let client = &task.context.client;
+    let place = |error: Error| error.with("resource", &task.resource.name).with("cursor", stored.text());
+    let base = client.base_url.render(&unit.scope)?;
+    let link = base
+        .join(stored.text())
+        .map_err(|cause| place(Error::new(Kind::State, "the stored cursor is not an address").source(cause)))?;
+    Origins::new(&base, &client.allowed_hosts).reach(&link).map_err(|cause| {
+        place(Error::new(Kind::Config, "the stored cursor leads to a host that is not allowed"))
+            .hint("add the host to `allowed_hosts` of [client]")
+            .source(cause)
+    })?;
+    Ok(Some(link))
+}
+
+/// What tells the records of a page apart.
+fn identities(decoded: &Decoded) -> Vec<Option<Identity>> {
+    let ids =
+        decoded.chunks.first().filter(|chunk| chunk.table.is_empty()).map(|chunk| super::rows::ids_of(&chunk.ids));
+    let ids = ids.unwrap_or_default();
+    let identity = |(record, row): (usize, &Option<usize>)| {
+        let id = row.and_then(|row| ids.get(row).copied())?;
+        Some((id, decoded.contents.get(record).copied().unwrap_or_default()))
+    };
+    decoded.rows.iter().enumerate().map(identity).collect()
+}
