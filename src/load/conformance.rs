@@ -136,6 +136,7 @@ pub(crate) fn spec(load_id: &str, resource: &str, write: WriteDisposition, catal
         resource: resource.to_owned(),
         write,
         keyed: write == WriteDisposition::Merge,
+        merge: Default::default(),
         descriptions: Vec::new(),
         catalog: catalog.clone(),
         fresh: false,

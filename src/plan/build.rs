@@ -11,6 +11,7 @@ mod relation;
 mod request;
 mod resource;
 mod scope;
+mod write;
 
 use super::graph;
 use super::model::{Pipeline, Resource, Text};

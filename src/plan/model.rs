@@ -1,6 +1,10 @@
 //! What a run will do: resolved, validated, closed. Nothing here reads a file, the network, the clock or the
 //! environment, and nothing here is deserialised.
 
+mod write;
+
+pub use write::{Merge, MergeStrategy, Parts, WriteDisposition};
+
 use super::template::Template;
 use crate::schema::ColumnType;
 use crate::secret::Secret;
@@ -147,6 +151,8 @@ pub struct Resource {
     pub primary_key: Vec<FieldPath>,
     /// How rows meet those already there.
     pub write: WriteDisposition,
+    /// What `merge` means here.
+    pub merge: Merge,
     /// Fields left out before anything is stored.
     pub exclude: Vec<FieldPath>,
     /// What the file says of columns, by warehouse column name of the resource's own table.
@@ -464,28 +470,6 @@ pub enum OnMissingParentField {
     Raise,
     /// The parent is skipped, counted and reported.
     Skip,
-}
-
-/// How rows meet those already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteDisposition {
-    /// Rows are added.
-    Append,
-    /// The table is exchanged for the rows of this run.
-    Replace,
-    /// Rows replace those with the same key (upsert).
-    Merge,
-}
-
-impl WriteDisposition {
-    /// Its name, as the file has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            WriteDisposition::Append => "append",
-            WriteDisposition::Replace => "replace",
-            WriteDisposition::Merge => "merge",
-        }
-    }
 }
 
 impl Pipeline {

@@ -9,7 +9,6 @@ use super::shutdown::Stop;
 use super::unit::{Decoders, Task};
 use super::warehouse::{self, Setup, Warehouse};
 use super::wire::{self, Wire};
-use super::writer::is_keyed;
 use crate::batch::decode::DecodeSpec;
 use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
@@ -19,10 +18,11 @@ use crate::http::tape::TapeUse;
 use crate::http::{self, Credentials, Http};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
+use crate::load::merge::{MergeRule, MergeSpec};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, OnCursorMissing, Pipeline, Resource, WriteDisposition};
+use crate::plan::model::{Client, FieldPath, MergeStrategy, OnCursorMissing, Pipeline, Resource};
 use crate::plan::template::Scope;
-use crate::schema::catalog::Catalog;
+use crate::schema::catalog::{Catalog, Source};
 use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -361,10 +361,35 @@ fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored
         dataset: pipeline.dataset.clone(),
         resource: resource.name.clone(),
         write: resource.write,
-        keyed: is_keyed(resource.write, !resource.primary_key.is_empty()),
+        keyed: resource.has_ids_from_key(),
+        merge: merge_spec(resource),
         descriptions: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.description.clone()?))).collect(),
         catalog: stored.catalogs.get(&resource.name).cloned().unwrap_or_default(),
         fresh: context.full_refresh,
+    }
+}
+
+/// What a merge of the resource means to its destination.
+fn merge_spec(resource: &Resource) -> MergeSpec {
+    let sources = |fields: &[FieldPath]| fields.iter().map(|field| source_of(resource, field)).collect();
+    let rule = match resource.merge_strategy() {
+        None | Some(MergeStrategy::Upsert) => MergeRule::ById,
+        Some(MergeStrategy::DeleteInsert { merge_key }) if merge_key.is_empty() => MergeRule::ById,
+        Some(MergeStrategy::DeleteInsert { merge_key }) => MergeRule::ByColumns(sources(merge_key)),
+        Some(MergeStrategy::InsertOnly) => MergeRule::KeepStored,
+        Some(MergeStrategy::Scd2 { retire_absent }) => {
+            MergeRule::Versions { key: sources(&resource.primary_key), retire_absent: *retire_absent }
+        }
+    };
+    MergeSpec { rule, hard_delete: resource.merge.hard_delete.as_ref().map(|field| field.0.clone()) }
+}
+
+/// Where the values of a key's field come from: the record, or the parent that it was asked for.
+fn source_of(resource: &Resource, field: &FieldPath) -> Source {
+    let included = resource.parent.iter().flat_map(|p| &p.include).map(|(name, _)| name);
+    match field.0.as_slice() {
+        [name] if included.into_iter().any(|own| own == name) => Source::Parent(name.clone()),
+        path => Source::Field(path.to_vec()),
     }
 }
 
@@ -384,10 +409,9 @@ fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Re
 }
 
 fn decode_spec(resource: &Resource) -> DecodeSpec {
-    let included: Vec<&String> = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name)).collect();
-    let key = resource.primary_key.iter().map(|field| match &field.0[..] {
-        [name] if included.contains(&name) => KeyPart::Parent(name.clone()),
-        _ => KeyPart::Field(field.clone()),
+    let key = resource.primary_key.iter().map(|field| match source_of(resource, field) {
+        Source::Parent(name) => KeyPart::Parent(name),
+        Source::Field(_) | Source::Value => KeyPart::Field(field.clone()),
     });
     let incremental = resource.incremental.as_ref();
     DecodeSpec {
@@ -397,7 +421,7 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
             exclude: resource.exclude.clone(),
             declared: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.data_type?))).collect(),
         },
-        id_from_content: resource.write == WriteDisposition::Append,
+        id_from_content: !resource.has_ids_from_key(),
         on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
     }
 }

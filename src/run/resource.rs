@@ -3,7 +3,7 @@
 use super::fanout::{self, Parents};
 use super::report::{ResourceReport, Status};
 use super::unit::{Sink, Task, Unit};
-use super::writer::{Checkpoint, Written};
+use super::writer::{Checkpoint, NOT_COMMITTED, RUNNING, Written};
 use crate::error::{Error, Kind, Result};
 use crate::extract::CursorValue;
 use crate::load::{CursorRow, LoadRow};
@@ -12,10 +12,6 @@ use crate::plan::template::Scope;
 use chrono::Utc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// The rule by which records are left out of a resource that failed: they can't be kept without the rest, because the next run
-/// gets them again.
-const NOT_COMMITTED: &str = "not_committed";
 
 /// How a resource went, before its last commit.
 #[derive(Debug, Default)]
@@ -69,11 +65,9 @@ async fn run_root(task: &Arc<Task>, cursor: Option<CursorValue>) -> Outcome {
 /// Whether the rows of a walk that did not reach its end are kept; the cursor stays in any case. Merged rows may come again
 /// without harm. Appended ones would come twice, unless `max_pages`, a limit of the file's own, ends each run alike.
 fn keeps_partial(task: &Task, error: &Error) -> bool {
-    match task.resource.write {
-        WriteDisposition::Merge => true,
-        WriteDisposition::Append => task.resource.incremental.is_none() && error.context("max_pages").is_some(),
-        WriteDisposition::Replace => false,
-    }
+    let resource = &task.resource;
+    let ends_alike = resource.incremental.is_none() && error.context("max_pages").is_some();
+    resource.parts().of_walk_stay || (resource.write == WriteDisposition::Append && ends_alike)
 }
 
 /// The last commit: rows, cursors and the record, or the record alone when rows must not be kept.
@@ -203,7 +197,7 @@ impl Task {
 /// Commits what complete units have brought, in the middle of a resource.
 pub(super) async fn checkpoint(task: &Task, cursors: Vec<CursorRow>) -> Result<Written> {
     let mut record = task.record(Status::Completed, None, None);
-    record.status = "running".to_owned();
+    record.status = RUNNING.to_owned();
     let checkpoint = Checkpoint { cursors, forget_cursors: task.forgets_cursors(), record: Some(record) };
     task.context.warehouse.commit(&task.resource.name, checkpoint).await
 }

@@ -5,6 +5,7 @@ use super::session::{ROWS, Session};
 use super::sql::{self, Place};
 use crate::error::{Error, Kind, Result};
 use crate::load::bookkeeping as book;
+use crate::load::merge::{MergeRule, as_versions, check_kind};
 use crate::load::{Commit, LoadSpec, RowId};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Change, Fitted, Table};
@@ -18,22 +19,39 @@ use std::sync::Arc;
 const SEEN_IDS_MAX: usize = 2_000_000;
 
 pub(super) struct Load {
-    session: Session,
-    spec: LoadSpec,
-    place: Place,
+    pub(super) session: Session,
+    pub(super) spec: LoadSpec,
+    pub(super) place: Place,
     recasts: Recasts,
-    tables: Vec<LoadTable>,
+    pub(super) tables: Vec<LoadTable>,
     seen: Seen,
+    /// Records whose key came again.
+    pub(super) repeated: u64,
+    /// Whether the record table is known to be one for rows of this kind.
+    checked: bool,
     /// With `replace`: whether the rows of earlier loads are out.
     cleared: bool,
+    pub(super) settled: bool,
 }
 
 /// A table of the resource, as this load finds or makes it.
-struct LoadTable {
-    name: String,
-    root: bool,
+pub(super) struct LoadTable {
+    pub(super) name: String,
+    pub(super) root: bool,
     /// Row id of the last committed row; none if there is none. Row ids only grow, so rows of this load lie above it.
     committed_up_to: Option<i64>,
+}
+
+impl LoadTable {
+    /// A condition on the rows of earlier loads.
+    pub(super) fn stored(&self) -> String {
+        self.committed_up_to.map_or_else(|| "false".to_owned(), |up_to| format!("rowid <= {up_to}"))
+    }
+
+    /// A condition on the rows of this load.
+    pub(super) fn new_rows(&self) -> String {
+        self.committed_up_to.map_or_else(|| "true".to_owned(), |up_to| format!("rowid > {up_to}"))
+    }
 }
 
 /// The root ids that this load wrote, of which rows of earlier loads are still to be deleted.
@@ -64,7 +82,7 @@ impl Load {
             });
         }
         let seen = Seen { ids: HashSet::new(), ids_max: SEEN_IDS_MAX, overflowed: false };
-        Ok(Load { session, spec, place, recasts, tables, seen, cleared: false })
+        Ok(Load { session, spec, place, recasts, tables, seen, repeated: 0, checked: false, cleared: false, settled: false })
     }
 
     #[cfg(test)]
@@ -89,23 +107,28 @@ impl Load {
     }
 
     /// Makes the changes, then puts the rows in. See `Destination::write`.
-    pub(super) fn write(&mut self, fitted: &[Fitted]) -> Result<Vec<u64>> {
+    pub(super) fn write(&mut self, mut fitted: Vec<Fitted>) -> Result<Vec<u64>> {
+        self.check_kind()?;
         self.clear_if_replaced()?;
-        for part in fitted {
+        if self.spec.merge.rule.keeps_versions() {
+            fitted = as_versions(fitted, &self.spec.load_id)?;
+        }
+        for part in &fitted {
             for change in &part.changes {
                 self.change(&part.table, change).map_err(|e| e.with("table", &part.table.name))?;
             }
         }
         if self.spec.keyed {
-            self.make_way(fitted)?;
+            self.make_way(&fitted)?;
         }
         fitted.iter().map(|part| self.insert(part).map_err(|e| e.with("table", &part.table.name))).collect()
     }
 
     /// Writes the bookkeeping and makes everything visible.
     pub(super) fn commit(mut self, commit: &Commit) -> Result<()> {
-        self.clear_if_replaced()?;
-        self.settle()?;
+        if !self.settled {
+            self.settle(&commit.catalog)?;
+        }
         self.keep_books(commit)?;
         self.session.run("COMMIT")
     }
@@ -115,7 +138,18 @@ impl Load {
         self.session.run("ROLLBACK")
     }
 
-    fn clear_if_replaced(&mut self) -> Result<()> {
+    /// Refuses to put rows of another kind into a table that is there.
+    pub(super) fn check_kind(&mut self) -> Result<()> {
+        if let (false, Some(root)) = (self.checked, self.tables.iter().find(|t| t.root)) {
+            let has_versions = has_column(&self.session, &self.place, &root.name, book::VALID_TO)?;
+            check_kind(&root.name, has_versions, &self.spec.merge.rule)?;
+        }
+        self.checked = true;
+        Ok(())
+    }
+
+    /// With `replace`: takes the rows of earlier loads out, once.
+    pub(super) fn clear_if_replaced(&mut self) -> Result<()> {
         if self.cleared || self.spec.write != WriteDisposition::Replace {
             return Ok(());
         }
@@ -146,12 +180,17 @@ impl Load {
         let Some(batch) = exported(part)? else { return Ok(0) };
         let schema = batch.schema();
         let columns = sql::list(schema.fields().iter().map(|f| f.name().as_str()));
+        let at = sql::instant(self.spec.loaded_at);
+        let (mut own, mut values) = (vec![book::LOAD_ID, book::LOADED_AT], vec![sql::literal(&self.spec.load_id), at]);
+        if self.spec.row_kind(&part.table) == book::RowKind::Version {
+            own.push(book::VALID_FROM);
+            values.push(sql::instant(self.spec.loaded_at));
+        }
         let sql = format!(
-            "INSERT INTO {} ({columns}, {}) SELECT {columns}, {}, {} FROM {ROWS}",
+            "INSERT INTO {} ({columns}, {}) SELECT {columns}, {} FROM {ROWS}",
             self.place.table(&part.table.name),
-            sql::list([book::LOAD_ID, book::LOADED_AT]),
-            sql::literal(&self.spec.load_id),
-            sql::instant(self.spec.loaded_at),
+            sql::list(own),
+            values.join(", "),
         );
         let given = batch.num_rows();
         let inserted = self.session.run_over(batch, &sql)?;
@@ -163,54 +202,60 @@ impl Load {
         Ok(inserted)
     }
 
-    /// Deletes rows that this load wrote under the ids of new rows; those of earlier loads follow once, at the commit.
+    /// Deletes rows that this load wrote under the ids of new rows; those of earlier loads follow once, when it is settled.
     fn make_way(&mut self, fitted: &[Fitted]) -> Result<()> {
         let Some(root) = fitted.iter().find(|part| part.table.is_root()) else { return Ok(()) };
         let mut ids = Vec::new();
         for batch in &root.batches {
             ids.extend(row_ids(batch)?);
         }
+        let replaces = self.spec.merge.rule != MergeRule::KeepStored;
         if self.seen.overflowed {
-            return self.delete(ids.into_iter(), Rows::All);
+            self.repeated += self.delete(ids.iter().copied(), Rows::OfThisLoad)?;
+            return if replaces { self.delete(ids.into_iter(), Rows::OfEarlierLoads).map(|_| ()) } else { Ok(()) };
         }
         let repeated: Vec<RowId> = ids.into_iter().filter(|id| !self.seen.ids.insert(*id)).collect();
         if !repeated.is_empty() {
-            self.delete(repeated.into_iter(), Rows::OfThisLoad)?;
+            self.repeated += self.delete(repeated.into_iter(), Rows::OfThisLoad)?;
         }
         if self.seen.ids.len() > self.seen.ids_max {
-            self.settle()?;
+            if replaces {
+                self.replace_stored()?;
+            }
+            self.seen.ids.clear();
             self.seen.overflowed = true;
         }
         Ok(())
     }
 
     /// Deletes the rows of earlier loads that this load's rows replace, in one pass over each table.
-    fn settle(&mut self) -> Result<()> {
+    pub(super) fn replace_stored(&mut self) -> Result<()> {
         let ids = std::mem::take(&mut self.seen.ids);
-        self.delete(ids.into_iter(), Rows::OfEarlierLoads)
+        self.delete(ids.into_iter(), Rows::OfEarlierLoads).map(|_| ())
     }
 
-    fn delete(&self, ids: impl ExactSizeIterator<Item = RowId>, rows: Rows) -> Result<()> {
+    /// Deletes rows by the ids of their records. Says how many records that were.
+    fn delete(&self, ids: impl ExactSizeIterator<Item = RowId>, rows: Rows) -> Result<u64> {
         if ids.len() == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let batch = id_batch(ids)?;
+        let mut records = 0;
         for table in &self.tables {
             let range = match (rows, table.committed_up_to) {
                 (Rows::OfEarlierLoads, None) => continue,
-                (Rows::OfEarlierLoads, Some(up_to)) => format!("rowid <= {up_to} AND "),
-                (Rows::OfThisLoad, Some(up_to)) => format!("rowid > {up_to} AND "),
-                (Rows::OfThisLoad, None) | (Rows::All, _) => String::new(),
+                (Rows::OfEarlierLoads, Some(_)) => table.stored(),
+                (Rows::OfThisLoad, _) => table.new_rows(),
             };
             let sql = format!(
-                "DELETE FROM {} WHERE {range}{} IN (SELECT id FROM {ROWS})",
+                "DELETE FROM {} WHERE {range} AND {} IN (SELECT id FROM {ROWS})",
                 self.place.table(&table.name),
                 sql::name(if table.root { book::ID } else { book::ROOT_ID }),
             );
-            let deleted = self.session.run_over(batch.clone(), &sql);
-            deleted.map_err(|e| e.with("table", &table.name))?;
+            let deleted = self.session.run_over(batch.clone(), &sql).map_err(|e| e.with("table", &table.name))?;
+            records += if table.root { deleted } else { 0 };
         }
-        Ok(())
+        Ok(records)
     }
 
     fn keep_books(&self, commit: &Commit) -> Result<()> {
@@ -265,7 +310,6 @@ impl Load {
 /// Which rows a deletion looks at.
 #[derive(Debug, Clone, Copy)]
 enum Rows {
-    All,
     OfEarlierLoads,
     OfThisLoad,
 }
@@ -334,7 +378,18 @@ pub(super) fn id_text(id: RowId) -> String {
     format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
 }
 
-fn first_integer(batches: &[RecordBatch]) -> Option<i64> {
+/// Whether a table has a column.
+fn has_column(session: &Session, place: &Place, table: &str, column: &str) -> Result<bool> {
+    let found = session.query(&format!(
+        "SELECT count(*) FROM duckdb_columns() WHERE {} AND table_name = {} AND column_name = {}",
+        place.catalog_condition(),
+        sql::literal(table),
+        sql::literal(column),
+    ))?;
+    Ok(first_integer(&found) > Some(0))
+}
+
+pub(super) fn first_integer(batches: &[RecordBatch]) -> Option<i64> {
     let column = batches.first()?.column(0).as_primitive_opt::<Int64Type>()?;
     (!column.is_empty() && column.is_valid(0)).then(|| column.value(0))
 }

@@ -10,15 +10,17 @@ mod file;
 mod load;
 mod recast;
 mod session;
+mod settle;
 mod sql;
 
 pub use file::{STORAGE_VERSION_DEFAULT, Settings};
 
 use super::bookkeeping as book;
+use super::merge::Settled;
 use super::values::{column_type, json_value};
 use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
-use crate::schema::catalog::Fitted;
+use crate::schema::catalog::{Catalog, Fitted};
 use arrow::array::{AsArray, RecordBatch};
 use load::{Load, id_from_text, id_text};
 use recast::Recasts;
@@ -188,7 +190,11 @@ impl Destination for DuckDb {
     }
 
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
-        self.load(ticket)?.write(&fitted)
+        self.load(ticket)?.write(fitted)
+    }
+
+    fn settle(&mut self, ticket: &Ticket, catalog: &Catalog) -> Result<Settled> {
+        self.load(ticket)?.settle(catalog)
     }
 
     fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()> {
@@ -254,6 +260,8 @@ fn parents_sql(place: &Place, query: &ParentQuery, types: &HashMap<String, Strin
             .as_deref()
             .map(|load_id| format!("{} <> {}", sql::name(book::LOAD_ID), sql::literal(load_id))),
     );
+    // Of the versions of a record, the current one.
+    conditions.extend(types.contains_key(book::VALID_TO).then(|| format!("{} IS NULL", sql::name(book::VALID_TO))));
     conditions.extend(query.after.map(|after| format!("{id} > CAST({} AS UUID)", sql::literal(&id_text(after)))));
     let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
     format!(

@@ -37,6 +37,11 @@ impl Session {
         self.0.execute_batch(sql).map_err(refused)
     }
 
+    /// Runs one statement and says how many rows it changed.
+    pub(super) fn change(&self, sql: &str) -> Result<u64> {
+        self.0.execute(sql, []).map(|changed| changed as u64).map_err(refused)
+    }
+
     /// Runs one statement over a batch and says how many rows it changed.
     pub(super) fn run_over(&self, batch: RecordBatch, sql: &str) -> Result<u64> {
         let rows = ArrowBatchRegistration::new(batch);

@@ -5,7 +5,7 @@ use super::path;
 use super::resource::File;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Key, Node, Table, Value};
-use crate::plan::model::{ColumnHint, FieldPath, OnMissingParentField, Parent, ParentScope, WriteDisposition};
+use crate::plan::model::{ColumnHint, FieldPath, OnMissingParentField, Parent, ParentScope};
 use crate::schema::{ColumnType, names};
 
 /// Keys that say something of a parent.
@@ -107,39 +107,6 @@ fn check_column_name(key: &Key, scope: &mut Scope<'_>) {
         let help = format!("in the warehouse it is `{normal}`");
         scope.found.error(key.span.clone(), format!("`{}` is not the name of a column", key.name)).help(help);
     }
-}
-
-/// Key fields and disposition. Combinations that can't work are refused.
-pub(super) fn write(key: &Key, layers: &Layers<'_>, scope: &mut Scope<'_>) -> (Vec<FieldPath>, WriteDisposition) {
-    let primary_key = path::fields(layers.get("primary_key"), scope);
-    let has_key = layers.get("primary_key").is_some();
-    let node = layers.get("write_disposition");
-    let disposition = match node.and_then(Node::resolved).as_deref() {
-        Some("replace") => WriteDisposition::Replace,
-        Some("merge") => WriteDisposition::Merge,
-        Some(_) => WriteDisposition::Append,
-        None if has_key => WriteDisposition::Merge,
-        None => WriteDisposition::Append,
-    };
-    let place = node.map_or(key.span.clone(), |n| n.span.clone());
-    if let Some(node) = layers.get("primary_key").filter(|node| node.one_or_many().is_empty()) {
-        let help = "name the fields that identify a record, or write `primary_key = false`";
-        scope.found.error(node.span.clone(), "`primary_key` names no field").help(help);
-    } else if disposition == WriteDisposition::Merge && !has_key {
-        let message = format!("`{}` can't merge without a `primary_key`", key.name);
-        scope.found.error(place.clone(), message).help("name the fields that identify a record, or use \"append\"");
-    }
-    if disposition == WriteDisposition::Replace && layers.get("incremental").is_some() {
-        let message = format!("`{}` can't be replaced and incremental: each run would keep only what is new", key.name);
-        scope.found.error(place.clone(), message).help("use \"merge\" or \"append\", or set `incremental = false`");
-    }
-    let is_changed = layers.get("parents").and_then(Node::resolved).as_deref() == Some("changed");
-    if disposition == WriteDisposition::Replace && is_changed {
-        let message =
-            format!("`{}` can't be replaced by the rows of changed parents: those of the others would go", key.name);
-        scope.found.error(place, message).help("use \"merge\" or \"append\", or `parents = \"all\"`");
-    }
-    (primary_key, disposition)
 }
 
 /// What the file says of columns.

@@ -2,6 +2,7 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
+use super::write::{Write, write};
 use super::{client, incremental, paginator, path, relation, request};
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Action, Client, Resource, ResponseAction, Selector};
@@ -39,7 +40,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let paging = paginator::paging(&own, &all, &uses, scope);
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &uses, scope));
     let parent = relation::parent(key, table, &own, file, &uses, scope);
-    let (primary_key, write) = relation::write(key, &own, scope);
+    let Write { primary_key, disposition, merge } = write(key, table, &own, scope);
     let selector = match own.get("data_selector") {
         Some(node) => path::selector(node, scope).map(Selector::Path),
         None => Some(Selector::Auto),
@@ -64,7 +65,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         incremental,
         parent,
         primary_key,
-        write,
+        write: disposition,
+        merge,
         exclude,
         columns,
     };
