@@ -209,8 +209,9 @@ async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result
     let (name, dataset) = (pipeline.name.clone(), pipeline.dataset.clone());
     blocking(move || {
         let mut destination: Box<dyn Destination> = match target {
-            Target::DuckDb { path, storage_version } => Box::new(DuckDb::new(&crate::load::duckdb::Settings {
+            Target::DuckDb { path, storage_version, publish } => Box::new(DuckDb::new(&crate::load::duckdb::Settings {
                 storage_version,
+                publish,
                 memory_limit_bytes: run.memory_limit_bytes,
                 lock_wait: run.lock_wait,
                 ..crate::load::duckdb::Settings::new(path)

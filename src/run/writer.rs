@@ -6,6 +6,7 @@
 use crate::batch::Chunk;
 use crate::batch::decode::retain;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
 use crate::load::merge::check_key;
 use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, RowId, TableChange, Ticket};
 use crate::plan::model::WriteDisposition;
@@ -144,6 +145,7 @@ impl ResourceWriter {
         written.add(&self.open);
         let record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
         let record = self.balanced(record, &written)?;
+        reach(Point::LoadSettled);
         let ticket = self.begin(warehouse)?;
         let commit = Commit {
             cursors: checkpoint.cursors,
@@ -153,6 +155,7 @@ impl ResourceWriter {
             catalog: self.catalog.clone(),
         };
         warehouse.commit(ticket, commit.clone())?;
+        reach(Point::Committed);
         self.ticket = None;
         self.committed = written.clone();
         self.open = Written::default();
@@ -226,7 +229,13 @@ impl ResourceWriter {
     /// accounted for: of one that did not complete, those that are not there were not committed.
     fn balanced(&self, mut record: LoadRow, written: &Written) -> Result<LoadRow> {
         record.rows = written.rows.iter().map(|(table, rows)| (table.clone(), *rows)).collect();
-        record.discarded.extend(written.discarded.iter().map(|(rule, n)| ((*rule).to_owned(), *n)));
+        for (rule, records) in &written.discarded {
+            // The decoder may have left some out by the same rule, within a page.
+            match record.discarded.iter_mut().find(|(own, _)| own == rule) {
+                Some((_, own)) => *own += records,
+                None => record.discarded.push(((*rule).to_owned(), *records)),
+            }
+        }
         let there = written.rows.get(&self.table).copied().unwrap_or(0);
         let accounted = there + record.discarded.iter().map(|(_, n)| n).sum::<u64>();
         match record.status.as_str() {
@@ -283,6 +292,7 @@ impl ResourceWriter {
             self.changes.extend(part.changes.iter().map(|c| TableChange { table: table.clone(), change: c.clone() }));
         }
         let counts = warehouse.write(ticket, fitted)?;
+        reach(Point::RowsWritten);
         for ((name, count), expected) in names.iter().zip(counts).zip(expected) {
             if count != expected {
                 return Err(Error::new(

@@ -4,6 +4,7 @@ use super::recast::Recasts;
 use super::session::{ROWS, Session};
 use super::sql::{self, Place};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
 use crate::load::bookkeeping as book;
 use crate::load::merge::{MergeRule, as_versions, check_kind};
 use crate::load::{Commit, LoadSpec, RowId};
@@ -130,6 +131,7 @@ impl Load {
             self.settle(&commit.catalog)?;
         }
         self.keep_books(commit)?;
+        reach(Point::BooksKept);
         self.session.run("COMMIT")
     }
 

@@ -8,6 +8,7 @@
 mod create;
 mod file;
 mod load;
+mod publish;
 mod recast;
 mod session;
 mod settle;
@@ -20,6 +21,7 @@ use super::merge::Settled;
 use super::values::{column_type, json_value};
 use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
 use crate::schema::catalog::{Catalog, Fitted};
 use arrow::array::{AsArray, RecordBatch};
 use load::{Load, id_from_text, id_text};
@@ -28,6 +30,7 @@ use serde_json::Value;
 use session::{ROWS, Session};
 use sql::Place;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 
 /// An open DuckDB warehouse.
@@ -40,6 +43,7 @@ pub struct DuckDb {
     recasts: Recasts,
     loads: HashMap<u64, Load>,
     loads_begun: u64,
+    publish: Option<PathBuf>,
 }
 
 impl DuckDb {
@@ -54,7 +58,7 @@ impl DuckDb {
         let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
         let database_name = database_name.ok_or_else(|| internal("the database has no name"))?.to_owned();
         let path = settings.path.clone();
-        Ok(DuckDb { path, session, database_name, recasts, loads: HashMap::new(), loads_begun: 0 })
+        Ok(DuckDb { path, session, database_name, recasts, loads: HashMap::new(), loads_begun: 0, publish: settings.publish.clone() })
     }
 
     fn place(&self, dataset: &str) -> Place {
@@ -224,7 +228,19 @@ impl Destination for DuckDb {
         // Loads that are still open roll back as their connections close.
         self.loads.clear();
         // The write-ahead log goes into the file: nothing stays beside it.
-        self.session.run("CHECKPOINT").map_err(|e| e.with("file", self.path.display()))
+        self.session.run("CHECKPOINT").map_err(|e| e.with("file", self.path.display()))?;
+        reach(Point::Checkpointed);
+        let Some(target) = self.publish.take() else { return Ok(()) };
+        let unreadable = |e| Error::new(Kind::Destination, "the warehouse can't be read").source(e);
+        // Open until DuckDB has closed the file: with this descriptor the process would give up DuckDB's lock (fcntl(2)).
+        let source = File::open(&self.path).map_err(|e| unreadable(e).with("file", self.path.display()))?;
+        let published = publish::publish(&self.path, &source, &target);
+        drop(self);
+        drop(source);
+        if published? {
+            tracing::info!(copy = %target.display(), "published");
+        }
+        Ok(())
     }
 }
 

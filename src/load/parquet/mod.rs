@@ -34,6 +34,7 @@ mod tests;
 use super::merge::Settled;
 use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::Point;
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Catalog, Fitted};
 use crate::state::lock::{Claim, Lock};
@@ -142,9 +143,9 @@ impl ParquetFolder {
     /// Makes versions visible: all of them, whatever happens.
     fn publish(&mut self, entries: Vec<Entry>, place: &DatasetLayout) -> Result<()> {
         let journal = Journal { entries };
-        self.steps.reach();
+        self.steps.reach(Point::VersionsMade);
         journal.write(place)?;
-        self.steps.reach();
+        self.steps.reach(Point::JournalWritten);
         self.put_in_place(&journal, place).map_err(|e| {
             e.hint("the load is safe: the next run puts the remaining tables in place before it does anything else")
         })
@@ -211,7 +212,7 @@ impl ParquetFolder {
         if load.settled.is_none() {
             settle::settle(load, place, &commit.catalog)?;
         }
-        self.steps.reach();
+        self.steps.reach(Point::LoadSettled);
         let tables = load.settled.take().unwrap_or_default();
         let mut versions = Versions::new(place, &load.spec.load_id, &self.options, load.folder.join("rewritten"))?;
         let made = versions

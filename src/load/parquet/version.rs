@@ -13,6 +13,7 @@ use super::settle::{Part, SettledTable, keeps_rows};
 use super::shape::Shape;
 use super::steps::Steps;
 use crate::error::Result;
+use crate::failpoint::Point;
 use crate::load::bookkeeping::{ID, VALID_TO};
 use crate::schema::catalog::{Catalog, Table};
 use arrow::array::{AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
@@ -69,7 +70,7 @@ impl<'a> Versions<'a> {
     ) -> Result<()> {
         for SettledTable { table, parts } in tables {
             self.add_table(&table, parts, load)?;
-            steps.reach();
+            steps.reach(Point::VersionMade);
         }
         for gone in load.spec.catalog.tables.iter().filter(|_| load.spec.fresh) {
             if after.tables.iter().all(|table| table.name != gone.name) {
