@@ -83,7 +83,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("[resources.videos]\npartitions = { values = [\"a\"] }", "partitions"),
     ("[resources.videos]\ntransform = \"SELECT * FROM records\"", "transform"),
     ("[resources.videos]\nschema_contract = \"freeze\"", "schema_contract"),
-    ("[resources.videos]\nprimary_key = \"id\"\nmerge_strategy = \"scd2\"", "merge_strategy"),
     ("[resources.videos]\npoll = { path = \"status\", equals = \"done\" }", "poll"),
     ("[resources.videos]\nincremental = { cursor_path = \"t\", start_param = \"s\", window = \"7d\" }", "window"),
     ("[resources.videos]\npaginator = { type = \"keyset\", field = \"id\", param = \"after\" }", "keyset"),

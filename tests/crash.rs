@@ -178,7 +178,14 @@ fn die_at_every_point(destination: usize) {
     let expected = steady(undisturbed);
 
     let mut reached = Vec::new();
-    for point in points() {
+    // What the other kind of warehouse has, and a run without a copy for readers, is never reached.
+    let absent: &[&str] = match destination {
+        0 => &["version_made", "versions_made", "journal_written", "version_placed", "versions_placed"],
+        _ => &["books_kept", "checkpointed"],
+    };
+    let all = points().into_iter().filter(|p| !absent.contains(&p.as_str()) && !p.starts_with("copy_"));
+    let all: Vec<String> = all.collect();
+    for point in &all {
         for time in [1, 2] {
             let mut env = TestEnv::new();
             env.pipeline(&pipeline(&server, STRATEGIES));
@@ -200,11 +207,6 @@ fn die_at_every_point(destination: usize) {
         }
     }
     reached.dedup();
-    let of_duckdb = ["books_kept", "checkpointed"];
-    let of_parquet = ["version_made", "versions_made", "journal_written", "version_placed", "versions_placed"];
-    let of_publish = ["copy_written", "copy_placed"];
-    let absent: &[&str] = if destination == 0 { &of_parquet } else { &of_duckdb };
-    let all: Vec<String> = points().into_iter().filter(|p| !absent.contains(&p.as_str()) && !of_publish.contains(&p.as_str())).collect();
     assert_eq!(reached, all, "each point was died at");
 }
 

@@ -21,3 +21,4 @@ mod publish;
 mod schema;
 mod secrets;
 mod tapes;
+mod warehouse;

@@ -103,8 +103,9 @@ fn asks_changed_parents(layers: &Layers<'_>) -> bool {
 }
 
 fn refuse_without_key(key: &Key, place: Range<usize>, layers: &Layers<'_>, scope: &mut Scope<'_>) {
-    let by_merge_key = layers.get("merge_strategy").and_then(Node::resolved).as_deref() == Some("delete-insert")
-        && layers.get("merge_key").is_some();
+    let strategy = layers.get("merge_strategy").and_then(Node::resolved);
+    // Without a strategy it is the `merge_key` that is told about.
+    let by_merge_key = layers.get("merge_key").is_some() && matches!(strategy.as_deref(), None | Some("delete-insert"));
     if layers.get("primary_key").is_some() || by_merge_key {
         return;
     }
