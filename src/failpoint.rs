@@ -99,7 +99,9 @@ fn parse(text: &str) -> Result<Plan> {
 /// Stands at a point. Ends the process at once, without any clean-up, if that is the one to die at.
 pub fn reach(point: Point) {
     let Some(Some(plan)) = PLAN.get() else { return };
-    if plan.point == point && plan.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
+    if plan.point == point
+        && plan.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err()
+    {
         use rustix::process::{Signal, getpid, kill_process};
         let _ = kill_process(getpid(), Signal::KILL);
         std::process::abort();

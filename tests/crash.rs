@@ -155,7 +155,9 @@ fn steady(warehouse: &Warehouse) -> Dump {
         }
         for row in rows.iter_mut() {
             let past = row.contains("_pintail_valid_to=2");
-            let cells = row.split(' ').filter(|cell| !cell.contains("_pintail_") && !cell.starts_with(|c: char| c.is_ascii_digit()));
+            let cells = row
+                .split(' ')
+                .filter(|cell| !cell.contains("_pintail_") && !cell.starts_with(|c: char| c.is_ascii_digit()));
             *row = format!("{} past={past}", cells.collect::<Vec<_>>().join(" "));
         }
         rows.sort();

@@ -87,7 +87,8 @@ fn video(id: u64, title: &str, tags: &[&str]) -> Value {
 }
 
 const TITLES: &str = "SELECT id, title FROM api.videos ORDER BY ALL";
-const TAGS: &str = "SELECT v.id, t.value FROM api.videos v JOIN api.videos__tags t ON t._pintail_root_id = v._pintail_id ORDER BY ALL";
+const TAGS: &str =
+    "SELECT v.id, t.value FROM api.videos v JOIN api.videos__tags t ON t._pintail_root_id = v._pintail_id ORDER BY ALL";
 
 #[test]
 fn an_upsert_counts_a_key_that_comes_again_over_pages_and_keeps_its_last_version() {
@@ -172,7 +173,9 @@ fn a_group_key_that_is_null_is_an_error_with_its_name_and_changes_nothing() {
 
 #[test]
 fn a_walk_that_fails_midway_replaces_no_group_by_half_of_it() {
-    let case = Case::new("write_disposition = \"merge\"\nmerge_strategy = \"delete-insert\"\nmerge_key = \"day\"\nmax_pages = 2\n");
+    let case = Case::new(
+        "write_disposition = \"merge\"\nmerge_strategy = \"delete-insert\"\nmerge_key = \"day\"\nmax_pages = 2\n",
+    );
     let day = |numbers: std::ops::Range<u64>| numbers.map(|n| json!({ "day": "mon", "n": n }));
     case.load(day(0..4).collect());
     case.api.put("/videos", day(100..120));
@@ -187,7 +190,13 @@ fn a_walk_that_fails_midway_replaces_no_group_by_half_of_it() {
 fn insert_only_leaves_stored_keys_alone_and_counts_them() {
     let case = Case::new("primary_key = \"id\"\nmerge_strategy = \"insert-only\"\n");
     case.load(vec![video(1, "one", &["a"]), video(2, "two", &[])]);
-    let report = case.load(vec![video(2, "TWO", &["x"]), video(3, "three", &["c"]), video(1, "ONE", &["y", "z"]), video(4, "four", &[]), video(3, "THREE", &["d"])]);
+    let report = case.load(vec![
+        video(2, "TWO", &["x"]),
+        video(3, "three", &["c"]),
+        video(1, "ONE", &["y", "z"]),
+        video(4, "four", &[]),
+        video(3, "THREE", &["d"]),
+    ]);
     assert_eq!(report["discarded"], json!({ "key_stored": 2, "repeated_key": 1 }));
     assert_eq!(report["rows"], json!({ "videos": 2, "videos__tags": 1 }));
     assert_eq!(case.lines(TITLES), ["1 one", "2 two", "3 THREE", "4 four"]);
@@ -256,7 +265,9 @@ fn scd2_keeps_the_last_of_several_versions_in_one_load_and_one_of_those_that_are
 
 #[test]
 fn scd2_retires_absent_records_only_if_it_is_asked_to() {
-    for (retire, expected) in [("", ["1 true", "2 true", "3 true"]), ("retire_absent = true\n", ["1 true", "2 false", "3 false"])] {
+    for (retire, expected) in
+        [("", ["1 true", "2 true", "3 true"]), ("retire_absent = true\n", ["1 true", "2 false", "3 false"])]
+    {
         let case = Case::new(&format!("{SCD2}{retire}"));
         case.load(vec![video(1, "one", &["a"]), video(2, "two", &["b"]), video(3, "three", &[])]);
         case.load(vec![video(1, "one", &["a"])]);
@@ -329,7 +340,8 @@ fn a_table_that_was_made_for_another_strategy_is_refused_untouched() {
 #[test]
 fn hard_delete_takes_a_record_with_its_child_rows_and_a_deleted_one_never_comes_in() {
     for strategy in ["upsert", "delete-insert"] {
-        let case = Case::new(&format!("primary_key = \"id\"\nmerge_strategy = \"{strategy}\"\nhard_delete = \"gone\"\n"));
+        let case =
+            Case::new(&format!("primary_key = \"id\"\nmerge_strategy = \"{strategy}\"\nhard_delete = \"gone\"\n"));
         let row = |id: u64, gone: Value| json!({ "id": id, "gone": gone, "tags": ["t"] });
         case.load(vec![row(1, json!(false)), row(2, Value::Null), row(3, json!(false)), row(4, json!(true))]);
         assert_eq!(case.lines("SELECT id FROM api.videos ORDER BY ALL"), ["1", "2", "3"]);
@@ -390,7 +402,11 @@ fn what_a_schema_learns_later_changes_no_strategy() {
         let keys = if strategy == "delete-insert" { "merge_key = \"id\"\n" } else { "" };
         let case = Case::new(&format!("primary_key = \"id\"\nmerge_strategy = \"{strategy}\"\n{keys}"));
         case.load((1..=6).map(|id| json!({ "id": id, "n": id })).collect());
-        case.load(vec![json!({ "id": 2, "n": 2.5 }), json!({ "id": "2b", "n": 1, "new": true }), json!({ "id": "3", "n": "x" })]);
+        case.load(vec![
+            json!({ "id": 2, "n": 2.5 }),
+            json!({ "id": "2b", "n": 1, "new": true }),
+            json!({ "id": "3", "n": "x" }),
+        ]);
         let expected = match strategy {
             "upsert" | "delete-insert" => ["1 1", "2 2.5", "2b 1", "3 x", "4 4", "5 5", "6 6"].to_vec(),
             "insert-only" => ["1 1", "2 2", "2b 1", "3 3", "4 4", "5 5", "6 6"].to_vec(),

@@ -18,7 +18,10 @@ impl Case {
         let served = api.clone();
         let server = Server::start(move |request| served.reply(request));
         let env = TestEnv::new();
-        env.write("config.toml", "[destination]\ntype = \"duckdb\"\npublish = \"readers/copy.duckdb\"\n[run]\nlock_wait = \"200ms\"\n");
+        env.write(
+            "config.toml",
+            "[destination]\ntype = \"duckdb\"\npublish = \"readers/copy.duckdb\"\n[run]\nlock_wait = \"200ms\"\n",
+        );
         env.pipeline(&pipeline(&server, "[resources.videos]\nprimary_key = \"id\"\n"));
         Case { api, env, _server: server }
     }
@@ -100,7 +103,10 @@ fn another_destination_than_the_files_own_is_not_published() {
 #[test]
 fn publish_is_refused_where_it_means_nothing() {
     for (config, texts) in [
-        ("[destination]\ntype = \"parquet\"\npublish = \"copy\"\n", ["config.toml:3:1", "`publish` is for DuckDB files"]),
+        (
+            "[destination]\ntype = \"parquet\"\npublish = \"copy\"\n",
+            ["config.toml:3:1", "`publish` is for DuckDB files"],
+        ),
         (
             "[destination]\ntype = \"duckdb\"\npath = \"a.duckdb\"\npublish = \"a.duckdb\"\n",
             ["config.toml:4:11", "`publish` is the warehouse itself"],

@@ -10,7 +10,8 @@ const VIDEOS: &str = "[resources.videos]\nprimary_key = \"id\"\npaginator = { ty
 
 fn video(id: u64) -> Value {
     // Text that no compression makes much of.
-    let text: String = (0..20).map(|n| format!("{:x}", (id + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 ^ (n << 7)))).collect();
+    let text: String =
+        (0..20).map(|n| format!("{:x}", (id + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 ^ (n << 7)))).collect();
     json!({ "id": id, "text": text, "tags": [text], "updated_at": format!("2026-01-02T{:02}:{:02}:{:02}Z", id / 3600, id / 60 % 60, id % 60) })
 }
 
@@ -154,7 +155,9 @@ fn a_new_machine_goes_on_with_the_warehouse_alone() {
         old.load_into(&warehouses[0], &[]).expect_code(0);
         let (from, to) = (place(&warehouses[0]), place(&warehouses[1]));
         for (path, content) in bytes(&from) {
-            let target = path.strip_prefix(&from).map_or(to.clone(), |rest| if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) });
+            let target = path
+                .strip_prefix(&from)
+                .map_or(to.clone(), |rest| if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) });
             std::fs::create_dir_all(target.parent().expect("a folder")).expect("made");
             std::fs::write(target, content).expect("copied");
         }

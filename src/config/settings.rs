@@ -365,9 +365,8 @@ mod tests {
 
     #[test]
     fn keys_of_later_versions_are_refused_by_name() {
-        let report = read("[notify]\non_failure = 'u'\n[run]\nmax_duration = '1h'\n[log]\nfile = 'f'\n")
-            .unwrap_err()
-            .report();
+        let report =
+            read("[notify]\non_failure = 'u'\n[run]\nmax_duration = '1h'\n[log]\nfile = 'f'\n").unwrap_err().report();
         for name in ["notify", "max_duration", "file"] {
             assert!(report.contains(&format!("error: `{name}` is not yet supported")), "{name}: {report}");
         }

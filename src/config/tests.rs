@@ -387,7 +387,10 @@ fn merges_that_can_not_work_are_refused_with_their_place() {
              incremental = { cursor_path = 'u', start_param = 's' }",
             "6:1 `x` can't retire what is absent: an incremental run doesn't list everything",
         ),
-        ("primary_key = 'a.id'\nexclude = ['b', 'a']", "4:15 `a.id` is left out by `exclude`, so it can't be the `primary_key`"),
+        (
+            "primary_key = 'a.id'\nexclude = ['b', 'a']",
+            "4:15 `a.id` is left out by `exclude`, so it can't be the `primary_key`",
+        ),
         ("primary_key = 'id'\nmerge_strategy = 'scd3'", "5:18 `scd3` is not a value of `merge_strategy`"),
     ];
     for (keys, expected) in cases {

@@ -186,12 +186,22 @@ pub const ROW_COLUMNS: [(&str, &str, &str, &[RowKind]); 9] = {
     use RowKind::{Element, Record, Version};
     const TIME: &str = "TIMESTAMP WITH TIME ZONE";
     [
-        (ID, "UUID", "Identifies the row; follows from the primary key where there is one", &[Record, Version, Element]),
+        (
+            ID,
+            "UUID",
+            "Identifies the row; follows from the primary key where there is one",
+            &[Record, Version, Element],
+        ),
         (PARENT_ID, "UUID", "_pintail_id of the row that this row was nested in", &[Element]),
         (ROOT_ID, "UUID", "_pintail_id of the row of the resource's own table", &[Element]),
         (LIST_INDEX, "BIGINT", "Position in the list, from 0", &[Element]),
         (VALID_FROM, TIME, "Start of the load that brought this version of the record", &[Version]),
-        (VALID_TO, TIME, "Start of the load that brought the next version, or no longer the record; null: current", &[Version]),
+        (
+            VALID_TO,
+            TIME,
+            "Start of the load that brought the next version, or no longer the record; null: current",
+            &[Version],
+        ),
         (CONTENT, "UUID", "Hash of what the record holds: the same for the same content", &[Version]),
         (LOAD_ID, "VARCHAR", "The load that brought the row, see _pintail_loads", &[Record, Version, Element]),
         (LOADED_AT, TIME, "When that load started", &[Record, Version, Element]),

@@ -206,7 +206,9 @@ pub fn check_kind(table: &str, has_versions: bool, rule: &MergeRule) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{
+        BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
 
     #[test]
     fn true_times_and_what_is_not_empty_say_deleted() {
@@ -232,7 +234,8 @@ mod tests {
         let id: u128 = (0x8 << 76) | (0x2 << 62) | 7;
         let ids: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter([id.to_be_bytes()].iter()).unwrap());
         let fields = [ID, ROOT_ID].map(|name| Field::new(name, ids.data_type().clone(), false));
-        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![ids.clone(), ids.clone()]).unwrap();
+        let rows =
+            RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![ids.clone(), ids.clone()]).unwrap();
         let of = |load_id: &str| {
             let mask = xxh3_128(load_id.as_bytes()) & !(0xF << 76) & !(0x3 << 62);
             let root = version_batch(&rows, true, mask).unwrap();

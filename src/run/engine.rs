@@ -2,6 +2,7 @@
 
 use super::fanout::{Parents, fields_of};
 use super::feed::{Feed, feed};
+use super::merging::{merge_spec, source_of};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
 use super::resource;
@@ -18,9 +19,8 @@ use crate::http::tape::TapeUse;
 use crate::http::{self, Credentials, Http};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
-use crate::load::merge::{MergeRule, MergeSpec};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, FieldPath, MergeStrategy, OnCursorMissing, Pipeline, Resource};
+use crate::plan::model::{Client, OnCursorMissing, Pipeline, Resource};
 use crate::plan::template::Scope;
 use crate::schema::catalog::{Catalog, Source};
 use crate::state::file::{Finding, StateCopy, compare};
@@ -209,13 +209,15 @@ async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result
     let (name, dataset) = (pipeline.name.clone(), pipeline.dataset.clone());
     blocking(move || {
         let mut destination: Box<dyn Destination> = match target {
-            Target::DuckDb { path, storage_version, publish } => Box::new(DuckDb::new(&crate::load::duckdb::Settings {
-                storage_version,
-                publish,
-                memory_limit_bytes: run.memory_limit_bytes,
-                lock_wait: run.lock_wait,
-                ..crate::load::duckdb::Settings::new(path)
-            })?),
+            Target::DuckDb { path, storage_version, publish } => {
+                Box::new(DuckDb::new(&crate::load::duckdb::Settings {
+                    storage_version,
+                    publish,
+                    memory_limit_bytes: run.memory_limit_bytes,
+                    lock_wait: run.lock_wait,
+                    ..crate::load::duckdb::Settings::new(path)
+                })?)
+            }
             Target::Parquet { path, compression, row_group_rows, file_rows } => {
                 let compression = match compression {
                     crate::config::settings::Compression::Zstd => parquet::Compression::Zstd,
@@ -367,30 +369,6 @@ fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored
         descriptions: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.description.clone()?))).collect(),
         catalog: stored.catalogs.get(&resource.name).cloned().unwrap_or_default(),
         fresh: context.full_refresh,
-    }
-}
-
-/// What a merge of the resource means to its destination.
-fn merge_spec(resource: &Resource) -> MergeSpec {
-    let sources = |fields: &[FieldPath]| fields.iter().map(|field| source_of(resource, field)).collect();
-    let rule = match resource.merge_strategy() {
-        None | Some(MergeStrategy::Upsert) => MergeRule::ById,
-        Some(MergeStrategy::DeleteInsert { merge_key }) if merge_key.is_empty() => MergeRule::ById,
-        Some(MergeStrategy::DeleteInsert { merge_key }) => MergeRule::ByColumns(sources(merge_key)),
-        Some(MergeStrategy::InsertOnly) => MergeRule::KeepStored,
-        Some(MergeStrategy::Scd2 { retire_absent }) => {
-            MergeRule::Versions { key: sources(&resource.primary_key), retire_absent: *retire_absent }
-        }
-    };
-    MergeSpec { rule, hard_delete: resource.merge.hard_delete.as_ref().map(|field| field.0.clone()) }
-}
-
-/// Where the values of a key's field come from: the record, or the parent that it was asked for.
-fn source_of(resource: &Resource, field: &FieldPath) -> Source {
-    let included = resource.parent.iter().flat_map(|p| &p.include).map(|(name, _)| name);
-    match field.0.as_slice() {
-        [name] if included.into_iter().any(|own| own == name) => Source::Parent(name.clone()),
-        path => Source::Field(path.to_vec()),
     }
 }
 

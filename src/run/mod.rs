@@ -6,6 +6,7 @@
 pub mod engine;
 mod fanout;
 mod feed;
+mod merging;
 pub mod progress;
 pub mod report;
 mod resource;

@@ -104,7 +104,11 @@ pub(crate) fn a_settled_load_says_what_is_in_the_tables(open: Opener, folder: &P
 pub(crate) fn a_group_is_replaced_as_a_whole(open: Opener, folder: &Path) {
     let (mut warehouse, _) = opened(open, folder);
     let rule = MergeRule::ByColumns(vec![field("day")]);
-    run(&mut *warehouse, merging(1, &rule, false), &[&[(1, "mon", 1, false), (1, "mon", 1, false), (2, "tue", 2, false)]]);
+    run(
+        &mut *warehouse,
+        merging(1, &rule, false),
+        &[&[(1, "mon", 1, false), (1, "mon", 1, false), (2, "tue", 2, false)]],
+    );
     let settled = run(&mut *warehouse, merging(2, &rule, false), &[&[(3, "mon", 3, false)], &[(4, "wed", 4, false)]]);
     assert_eq!(settled, Settled { rows: counts(2, 2), ..Settled::default() });
     expect(&mut *warehouse, &["mon 3", "tue 2", "wed 4"], &["mon", "tue", "wed"]);
@@ -130,7 +134,8 @@ pub(crate) fn a_stored_key_stays_as_it_is(open: Opener, folder: &Path) {
     let (mut warehouse, _) = opened(open, folder);
     let rule = MergeRule::KeepStored;
     run(&mut *warehouse, merging(1, &rule, true), &[&[(1, "mon", 1, false)]]);
-    let calls: [&[Day]; 2] = [&[(1, "xxx", 9, false), (2, "tue", 2, false)], &[(2, "tue", 3, false), (3, "wed", 4, false)]];
+    let calls: [&[Day]; 2] =
+        [&[(1, "xxx", 9, false), (2, "tue", 2, false)], &[(2, "tue", 3, false), (3, "wed", 4, false)]];
     let settled = run(&mut *warehouse, merging(2, &rule, true), &calls);
     assert_eq!(settled, Settled { rows: counts(2, 2), repeated: 1, key_stored: 1, ..Settled::default() });
     expect(&mut *warehouse, &["mon 1", "tue 3", "wed 4"], &["mon", "tue", "wed"]);

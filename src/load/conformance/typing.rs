@@ -194,4 +194,3 @@ pub(crate) fn widening_keeps_every_value(open: Opener, folder: &Path) {
         }
     }
 }
-

@@ -1,6 +1,7 @@
 //! One open load: a connection with a transaction of its own, in which rows, tables and bookkeeping change together.
 
 use super::recast::Recasts;
+use super::rows::{counts_by_id, exported, id_batch, row_ids};
 use super::session::{ROWS, Session};
 use super::sql::{self, Place};
 use crate::error::{Error, Kind, Result};
@@ -10,11 +11,9 @@ use crate::load::merge::{MergeRule, as_versions, check_kind};
 use crate::load::{Commit, LoadSpec, RowId};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Change, Fitted, Table};
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// Ids of one load that are remembered, 16 bytes each and their place in the set. Beyond it every write looks for its ids.
 const SEEN_IDS_MAX: usize = 2_000_000;
@@ -83,7 +82,18 @@ impl Load {
             });
         }
         let seen = Seen { ids: HashSet::new(), ids_max: SEEN_IDS_MAX, overflowed: false };
-        Ok(Load { session, spec, place, recasts, tables, seen, repeated: 0, checked: false, cleared: false, settled: false })
+        Ok(Load {
+            session,
+            spec,
+            place,
+            recasts,
+            tables,
+            seen,
+            repeated: 0,
+            checked: false,
+            cleared: false,
+            settled: false,
+        })
     }
 
     #[cfg(test)]
@@ -316,70 +326,6 @@ enum Rows {
     OfThisLoad,
 }
 
-/// All rows of a part as one batch, so that they take one statement. None if there are none.
-fn exported(part: &Fitted) -> Result<Option<RecordBatch>> {
-    let batches: Vec<&RecordBatch> = part.batches.iter().filter(|batch| batch.num_rows() > 0).collect();
-    let Some(first) = batches.first() else { return Ok(None) };
-    let batch = match batches.len() {
-        1 => (*first).clone(),
-        _ => concat_batches(&first.schema(), batches).map_err(misfit)?,
-    };
-    batch_of(export_schema(&batch.schema()), batch.columns().to_vec()).map(Some)
-}
-
-fn export_schema(schema: &Schema) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::FixedSizeBinary(16) => uuid(field),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
-}
-
-/// Marks a field as Arrow's canonical extension type for UUIDs, which DuckDB reads as its own.
-fn uuid(field: &Field) -> Arc<Field> {
-    Arc::new(field.clone().with_metadata([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())]))
-}
-
-/// A batch with the one column `id`.
-fn id_batch(ids: impl ExactSizeIterator<Item = RowId>) -> Result<RecordBatch> {
-    let bytes: Vec<u8> = ids.flat_map(RowId::to_be_bytes).collect();
-    let array = FixedSizeBinaryArray::try_new(16, bytes.into(), None).map_err(misfit)?;
-    let field = uuid(&Field::new("id", array.data_type().clone(), false));
-    batch_of(Arc::new(Schema::new(vec![field])), vec![Arc::new(array)])
-}
-
-fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    RecordBatch::try_new(schema, columns).map_err(misfit)
-}
-
-fn misfit(cause: arrow::error::ArrowError) -> Error {
-    Error::new(Kind::Internal, "a batch does not fit its own schema").source(cause)
-}
-
-/// `_pintail_id` of each row.
-fn row_ids(batch: &RecordBatch) -> Result<impl Iterator<Item = RowId> + '_> {
-    let column = batch.column_by_name(book::ID).and_then(|a| a.as_fixed_size_binary_opt());
-    let column = column.ok_or_else(|| Error::new(Kind::Internal, "a batch has no row ids"))?;
-    Ok(column.values().chunks_exact(16).map(|bytes| {
-        let mut id = [0; 16];
-        id.copy_from_slice(bytes);
-        RowId::from_be_bytes(id)
-    }))
-}
-
-/// Reads an id back from the text of a UUID.
-pub(super) fn id_from_text(text: &str) -> Result<RowId> {
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    RowId::from_str_radix(&digits, 16)
-        .map_err(|e| Error::new(Kind::Destination, "a row id in the warehouse is not a UUID").source(e))
-}
-
-/// An id as the text of a UUID.
-pub(super) fn id_text(id: RowId) -> String {
-    let h = format!("{id:032x}");
-    format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
-}
-
 /// Whether a table has a column.
 fn has_column(session: &Session, place: &Place, table: &str, column: &str) -> Result<bool> {
     let found = session.query(&format!(
@@ -394,17 +340,4 @@ fn has_column(session: &Session, place: &Place, table: &str, column: &str) -> Re
 pub(super) fn first_integer(batches: &[RecordBatch]) -> Option<i64> {
     let column = batches.first()?.column(0).as_primitive_opt::<Int64Type>()?;
     (!column.is_empty() && column.is_valid(0)).then(|| column.value(0))
-}
-
-fn counts_by_id(batches: &[RecordBatch]) -> Result<HashMap<RowId, u64>> {
-    let unexpected = || Error::new(Kind::Internal, "DuckDB gave other columns than it was asked for");
-    let mut counts = HashMap::new();
-    for batch in batches {
-        let ids = batch.column(0).as_string_opt::<i32>().ok_or_else(unexpected)?;
-        let numbers = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(unexpected)?;
-        for (id, n) in ids.iter().flatten().zip(numbers.values()) {
-            counts.insert(id_from_text(id)?, n.unsigned_abs());
-        }
-    }
-    Ok(counts)
 }

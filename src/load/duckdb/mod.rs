@@ -10,6 +10,7 @@ mod file;
 mod load;
 mod publish;
 mod recast;
+mod rows;
 mod session;
 mod settle;
 mod sql;
@@ -24,8 +25,9 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::schema::catalog::{Catalog, Fitted};
 use arrow::array::{AsArray, RecordBatch};
-use load::{Load, id_from_text, id_text};
+use load::Load;
 use recast::Recasts;
+use rows::{id_from_text, id_text};
 use serde_json::Value;
 use session::{ROWS, Session};
 use sql::Place;
@@ -58,7 +60,15 @@ impl DuckDb {
         let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
         let database_name = database_name.ok_or_else(|| internal("the database has no name"))?.to_owned();
         let path = settings.path.clone();
-        Ok(DuckDb { path, session, database_name, recasts, loads: HashMap::new(), loads_begun: 0, publish: settings.publish.clone() })
+        Ok(DuckDb {
+            path,
+            session,
+            database_name,
+            recasts,
+            loads: HashMap::new(),
+            loads_begun: 0,
+            publish: settings.publish.clone(),
+        })
     }
 
     fn place(&self, dataset: &str) -> Place {

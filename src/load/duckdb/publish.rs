@@ -21,7 +21,9 @@ use std::path::Path;
 pub(super) fn publish(warehouse: &Path, source: &File, target: &Path) -> Result<bool> {
     let failed = |cause: io::Error| {
         let hint = match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full: make room for a second copy",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "the disk is full: make room for a second copy"
+            }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "may this user write there?",
             _ => "is there a folder of that name, or is a disk missing?",
         };

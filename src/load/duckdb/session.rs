@@ -65,7 +65,8 @@ impl Session {
 /// The error of a statement that DuckDB refused.
 fn refused(cause: ::duckdb::Error) -> Error {
     let said = Message::new(&cause.to_string());
-    let disk_full = ["No space left on device", "File too large", "Disk quota exceeded"].iter().any(|w| said.text().contains(w));
+    let disk_full =
+        ["No space left on device", "File too large", "Disk quota exceeded"].iter().any(|w| said.text().contains(w));
     let error = Error::new(Kind::Destination, "DuckDB could not do what it was asked").source(said);
     if disk_full { error.hint("make room on the disk and run again: it goes on from the last commit") } else { error }
 }

@@ -99,7 +99,8 @@ impl Load {
         let Root { target, stored, new, .. } = root;
         let id = name(ID);
         // The new ids are the smaller set: they choose among the stored ones.
-        let known = format!("SELECT {id} FROM {target} WHERE {stored} AND {id} IN (SELECT {id} FROM {target} WHERE {new})");
+        let known =
+            format!("SELECT {id} FROM {target} WHERE {stored} AND {id} IN (SELECT {id} FROM {target} WHERE {new})");
         self.drop_new(root, &format!("{id} IN ({known})"))
     }
 
@@ -138,10 +139,7 @@ impl Load {
             settled.deleted = self.drop_new(root, &deleted)?;
         }
         let version = format!("{key}, {}", name(CONTENT));
-        let known = format!(
-            "SELECT ({version}) FROM {target} WHERE {current} AND ({key}) IN ({})",
-            keys("true")
-        );
+        let known = format!("SELECT ({version}) FROM {target} WHERE {current} AND ({key}) IN ({})", keys("true"));
         settled.unchanged = self.drop_new(root, &format!("({version}) IN ({known})"))?;
         self.session.run(&format!("{retire} WHERE {current} AND ({key}) IN ({})", keys("true")))
     }

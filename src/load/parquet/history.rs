@@ -110,7 +110,8 @@ fn drop_superseded(
             let first = part.first_row();
             let Part { file, dead, .. } = part;
             each_child(&file.path, |row, id, root_id| {
-                let stays = ids.get(&root_id).is_none_or(|alike_stays| *alike_stays && last.get(&id) == Some(&(first + row)));
+                let stays =
+                    ids.get(&root_id).is_none_or(|alike_stays| *alike_stays && last.get(&id) == Some(&(first + row)));
                 if !stays {
                     dead.set(row);
                 }

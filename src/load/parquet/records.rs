@@ -116,9 +116,7 @@ impl Key {
         let rows = self.shape.convert(rows, &part.shape)?;
         let columns: Vec<ArrayRef> = self.names.iter().filter_map(|name| rows.column_by_name(name).cloned()).collect();
         let values = self.converter.convert_columns(&columns).map_err(unreadable)?;
-        let hash = |row: usize| {
-            columns.iter().all(|c| c.is_valid(row)).then(|| xxh3_128(values.row(row).as_ref()))
-        };
+        let hash = |row: usize| columns.iter().all(|c| c.is_valid(row)).then(|| xxh3_128(values.row(row).as_ref()));
         Ok((0..rows.num_rows()).map(hash).collect())
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn settle(load: &mut Load, place: &DatasetLayout, after: &Catalog) ->
         check_kind(&load.spec, place)?;
         merge(&load.spec, &mut tables, &mut settled)?;
     }
-    let living = |t: &SettledTable| t.parts.iter().filter(|p| p.is_of_load()).map(|p| p.file.rows - p.dead.count()).sum();
+    let living =
+        |t: &SettledTable| t.parts.iter().filter(|p| p.is_of_load()).map(|p| p.file.rows - p.dead.count()).sum();
     settled.rows = tables.iter().map(|t| (t.table.name.clone(), living(t))).collect();
     load.settled = Some(tables);
     Ok(settled)

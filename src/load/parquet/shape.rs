@@ -101,7 +101,9 @@ fn extended(field: Field, name: &str) -> Field {
 
 fn own_field(name: &str) -> Field {
     match name {
-        ID | PARENT_ID | ROOT_ID | CONTENT => extended(Field::new(name, DataType::FixedSizeBinary(16), false), "arrow.uuid"),
+        ID | PARENT_ID | ROOT_ID | CONTENT => {
+            extended(Field::new(name, DataType::FixedSizeBinary(16), false), "arrow.uuid")
+        }
         LIST_INDEX => Field::new(name, ColumnType::BigInt.arrow(), false),
         LOADED_AT | VALID_FROM => Field::new(name, ColumnType::TimestampTz.arrow(), false),
         VALID_TO => Field::new(name, ColumnType::TimestampTz.arrow(), true),

@@ -100,8 +100,7 @@ pub struct Parts {
 }
 
 fn parts(write: WriteDisposition, strategy: &MergeStrategy) -> Parts {
-    let all_or_none =
-        Parts { show_at_end: true, of_walk_stay: false, of_parents_stay: false, of_parent_wait: false };
+    let all_or_none = Parts { show_at_end: true, of_walk_stay: false, of_parents_stay: false, of_parent_wait: false };
     let by_key = Parts { show_at_end: false, of_walk_stay: true, of_parents_stay: true, of_parent_wait: false };
     let by_parent = Parts { show_at_end: true, of_walk_stay: false, of_parents_stay: true, of_parent_wait: true };
     match (write, strategy) {
