@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod exit;
 pub mod extract;
+pub mod failpoint;
 pub mod http;
 pub mod load;
 pub mod log;

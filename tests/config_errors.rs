@@ -83,7 +83,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("[resources.videos]\npartitions = { values = [\"a\"] }", "partitions"),
     ("[resources.videos]\ntransform = \"SELECT * FROM records\"", "transform"),
     ("[resources.videos]\nschema_contract = \"freeze\"", "schema_contract"),
-    ("[resources.videos]\nprimary_key = \"id\"\nmerge_strategy = \"scd2\"", "merge_strategy"),
 ];
 
 fn run_with(server: &Server, client: &str, resources: &str) -> (Outcome, String) {

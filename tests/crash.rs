@@ -123,6 +123,114 @@ fn killed_at_random_moments_parquet_equals_an_undisturbed_run() {
     kill_at_random_moments(1);
 }
 
+/// A pipeline in which every way to meet stored rows takes part.
+const STRATEGIES: &str = "[resource_defaults]\nprimary_key = \"id\"\nwrite_disposition = \"merge\"\n\
+    paginator = { type = \"offset\", limit = 100 }\n\
+    [resources.videos]\nincremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
+    [resources.history]\npath = \"views\"\nmerge_strategy = \"scd2\"\nretire_absent = true\nhard_delete = \"gone\"\n\
+    [resources.first]\npath = \"views\"\nmerge_strategy = \"insert-only\"\n\
+    [resources.groups]\npath = \"views\"\nprimary_key = false\nmerge_strategy = \"delete-insert\"\nmerge_key = \"group\"\n\
+    [resources.log]\nprimary_key = false\nwrite_disposition = \"append\"\n\
+    incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
+    [resources.plinks]\nwrite_disposition = \"replace\"\n";
+
+fn grouped(id: u64, round: u64) -> Value {
+    let mut record = record(id, if id.is_multiple_of(3) { round } else { 0 });
+    record["group"] = json!(id % 4 + round);
+    record["gone"] = json!(round > 0 && id.is_multiple_of(7));
+    record
+}
+
+fn fill_strategies(api: &Api, round: u64) {
+    fill(api, round);
+    api.put("/views", (round * 10..60 + round * 10).map(|id| grouped(id, round)));
+}
+
+/// Tables without what differs from run to run: loads, their times, and the ids that follow from a load's.
+fn steady(warehouse: &Warehouse) -> Dump {
+    let mut dump = comparable(warehouse);
+    for (table, rows) in &mut dump {
+        if !(table.starts_with("history") || table.starts_with("groups")) {
+            continue;
+        }
+        for row in rows.iter_mut() {
+            let past = row.contains("_pintail_valid_to=2");
+            let cells = row
+                .split(' ')
+                .filter(|cell| !cell.contains("_pintail_") && !cell.starts_with(|c: char| c.is_ascii_digit()));
+            *row = format!("{} past={past}", cells.collect::<Vec<_>>().join(" "));
+        }
+        rows.sort();
+    }
+    dump
+}
+
+/// Dies at every point that the program knows, the first and the second time that it is reached, and once more while the
+/// next run makes up for it.
+fn die_at_every_point(destination: usize) {
+    let api = Api::new(100);
+    let server = serve(&api, Duration::ZERO);
+    let calm = TestEnv::new();
+    calm.pipeline(&pipeline(&server, STRATEGIES));
+    let undisturbed = &calm.destinations()[destination];
+    for round in 0..2 {
+        fill_strategies(&api, round);
+        calm.load_into(undisturbed, &[]).expect_code(0);
+    }
+    let expected = steady(undisturbed);
+
+    let mut reached = Vec::new();
+    // What the other kind of warehouse has, and a run without a copy for readers, is never reached.
+    let absent: &[&str] = match destination {
+        0 => &["version_made", "versions_made", "journal_written", "version_placed", "versions_placed"],
+        _ => &["books_kept", "checkpointed"],
+    };
+    let all = points().into_iter().filter(|p| !absent.contains(&p.as_str()) && !p.starts_with("copy_"));
+    let all: Vec<String> = all.collect();
+    for point in &all {
+        for time in [1, 2] {
+            let mut env = TestEnv::new();
+            env.pipeline(&pipeline(&server, STRATEGIES));
+            let warehouse = env.destinations()[destination].clone();
+            let mut died = 0;
+            for round in 0..2 {
+                fill_strategies(&api, round);
+                for point in [format!("{point}#{time}"), format!("{point}#1")] {
+                    env.set("PINTAIL_DIE_AT", point);
+                    died += usize::from(env.load_into(&warehouse, &[]).status.code().is_none());
+                }
+                env.set("PINTAIL_DIE_AT", "rows_written#9999");
+                env.load_into(&warehouse, &[]).expect_code(0);
+            }
+            if died > 0 {
+                reached.push(point.clone());
+            }
+            assert_same(&steady(&warehouse), &expected, &format!("killed {died} times at {point}#{time}"));
+        }
+    }
+    reached.dedup();
+    assert_eq!(reached, all, "each point was died at");
+}
+
+/// The points at which the program can be told to die. It lists them when it is told of one that it does not know.
+fn points() -> Vec<String> {
+    let mut env = TestEnv::new();
+    env.set("PINTAIL_DIE_AT", "nowhere");
+    let outcome = env.run(&["check", "api"]).expect_code(2);
+    let list = outcome.stderr.split_once("points:").expect("a list of points").1.lines().next().expect("a line");
+    list.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn killed_at_every_named_point_duckdb_equals_an_undisturbed_run() {
+    die_at_every_point(0);
+}
+
+#[test]
+fn killed_at_every_named_point_parquet_equals_an_undisturbed_run() {
+    die_at_every_point(1);
+}
+
 #[test]
 fn killed_while_the_warehouse_is_made_leaves_one_that_opens_or_none() {
     let api = Api::new(50);

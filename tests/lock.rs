@@ -66,10 +66,27 @@ fn a_warehouse_that_another_program_holds_is_waited_for_and_then_code_4() {
     env.write("config.toml", "[run]\nlock_wait = \"200ms\"\n");
     env.pipeline(&pipeline(&server, VIDEOS));
     let holder = duckdb::Connection::open(env.path("warehouse.duckdb")).expect("a file to hold");
-    env.run(&["run", "api"]).expect_code(4).expect_stderr(&["warehouse.duckdb"]);
+    let owner = format!("PID {}", std::process::id());
+    env.run(&["run", "api"]).expect_code(4).expect_stderr(&["warehouse.duckdb", "held by", &owner]);
     let report = env.run(&["run", "api", "--output", "json"]).expect_code(4).report();
     assert_eq!((&report["pipeline"], &report["status"]), (&json!("api"), &json!("failed")));
     assert!(report["error"].as_str().is_some_and(|e| e.contains("warehouse.duckdb")), "{report}");
+    assert!(server.requests().is_empty(), "nothing is requested");
     drop(holder);
     env.run(&["run", "api"]).expect_code(0);
+}
+
+#[test]
+fn a_warehouse_that_is_let_go_in_time_is_loaded_into() {
+    let server = Server::start(|_| Reply::json(vec![json!({ "id": 1 })]));
+    let env = TestEnv::new();
+    env.write("config.toml", "[run]\nlock_wait = \"60s\"\n");
+    env.pipeline(&pipeline(&server, VIDEOS));
+    let holder = duckdb::Connection::open(env.path("warehouse.duckdb")).expect("a file to hold");
+    let running = env.start(&["run", "api"]);
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(server.requests().is_empty(), "it waits");
+    drop(holder);
+    running.wait().expect_code(0);
+    assert_eq!(env.warehouse().count("api.videos"), 1);
 }

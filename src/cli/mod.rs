@@ -141,6 +141,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(args, Cli::command(), &mut io::stdout().lock());
     }
+    crate::failpoint::arm()?;
     let settings = cli.global.settings()?;
     // Lines would run through the bars, and through the demo's tale; what a person must see is told at the end.
     let level = match &cli.command {
@@ -187,8 +188,10 @@ impl Global {
 /// A destination of the command line keeps the file's other settings for a destination of its type.
 fn with_settings_of(target: Target, file: &Target) -> Target {
     match (target, file) {
-        (Target::DuckDb { path, .. }, Target::DuckDb { storage_version, .. }) => {
-            Target::DuckDb { path, storage_version: storage_version.clone() }
+        (Target::DuckDb { path, .. }, Target::DuckDb { path: of_file, storage_version, publish }) => {
+            // The readers' copy is one of the file's own warehouse, and of no other.
+            let publish = publish.clone().filter(|_| path == *of_file);
+            Target::DuckDb { path, storage_version: storage_version.clone(), publish }
         }
         (Target::Parquet { path, .. }, Target::Parquet { compression, row_group_rows, file_rows, .. }) => {
             let (compression, row_group_rows, file_rows) = (*compression, *row_group_rows, *file_rows);

@@ -40,6 +40,8 @@ pub enum Target {
         path: PathBuf,
         /// Oldest DuckDB release that can open the file (`v1.0.0`); none: DuckDB's default.
         storage_version: Option<String>,
+        /// Where a copy for readers is put after each run.
+        publish: Option<PathBuf>,
     },
     /// A folder of Parquet files.
     Parquet {
@@ -138,7 +140,7 @@ impl Default for Settings {
 impl Target {
     /// A DuckDB database with everything else at its default.
     pub fn duckdb(path: impl Into<PathBuf>) -> Target {
-        Target::DuckDb { path: path.into(), storage_version: None }
+        Target::DuckDb { path: path.into(), storage_version: None, publish: None }
     }
 
     /// A folder of Parquet files with everything else at its default.
@@ -231,6 +233,10 @@ fn destination(node: Option<&Node>, folder: &Path, found: &mut Diagnostics) -> T
         table.get(name).and_then(Node::as_count).and_then(|n| usize::try_from(n).ok()).unwrap_or(default)
     };
     if tag.as_deref() == Some("parquet") {
+        if let Some((key, _)) = table.entry("publish") {
+            let help = "leave it out: readers of a Parquet folder never block a run, nor the other way round";
+            found.error(key.span.clone(), "`publish` is for DuckDB files").help(help);
+        }
         return Target::Parquet {
             path: folder.join(path.as_deref().unwrap_or("warehouse")),
             compression: match table.get("compression").and_then(Node::resolved).as_deref() {
@@ -250,7 +256,13 @@ fn destination(node: Option<&Node>, folder: &Path, found: &mut Diagnostics) -> T
         }
         Some(version)
     });
-    Target::DuckDb { path: folder.join(path.as_deref().unwrap_or("warehouse.duckdb")), storage_version }
+    let path = folder.join(path.as_deref().unwrap_or("warehouse.duckdb"));
+    let publish = table.get("publish").and_then(|node| Some((node, folder.join(node.resolved()?))));
+    if let Some((node, _)) = publish.as_ref().filter(|(_, publish)| *publish == path) {
+        let help = "name another file: the copy would take the warehouse's place";
+        found.error(node.span.clone(), "`publish` is the warehouse itself").help(help);
+    }
+    Target::DuckDb { path, storage_version, publish: publish.map(|(_, publish)| publish) }
 }
 
 /// `latest` or `vMAJOR.MINOR.PATCH`: also keeps anything else out of the SQL that it goes into.
@@ -362,10 +374,9 @@ mod tests {
 
     #[test]
     fn keys_of_later_versions_are_refused_by_name() {
-        let report = read("[destination]\ntype = 'duckdb'\npublish = 'x'\n[notify]\non_failure = 'u'\n[run]\nmax_duration = '1h'\n[log]\nfile = 'f'\n")
-            .unwrap_err()
-            .report();
-        for name in ["publish", "notify", "max_duration", "file"] {
+        let report =
+            read("[notify]\non_failure = 'u'\n[run]\nmax_duration = '1h'\n[log]\nfile = 'f'\n").unwrap_err().report();
+        for name in ["notify", "max_duration", "file"] {
             assert!(report.contains(&format!("error: `{name}` is not yet supported")), "{name}: {report}");
         }
     }

@@ -336,10 +336,8 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
         "partitions",
         "include_from_partition",
         "parent_batch",
-        "merge_key",
         "add_columns",
         "transform",
-        "hard_delete",
         "max_table_nesting",
         "nested",
         "schema_contract",
@@ -347,10 +345,7 @@ fn keys_and_values_of_later_versions_are_refused_by_name() {
     for name in resources {
         assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
     }
-    let values = [
-        ("primary_key = 'id'\nmerge_strategy = 'scd2'", "`merge_strategy = \"scd2\"` is not yet supported"),
-        ("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported"),
-    ];
+    let values = [("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported")];
     for (keys, message) in values {
         let found = mistakes(&resource(keys));
         assert!(found.iter().any(|m| m.ends_with(message)), "{keys}: {found:?}");
@@ -409,6 +404,66 @@ fn mistakes_of_a_cursor_have_their_place_and_advice() {
         let found = warnings(&resource(&format!("[resources.x.incremental]\n{keys}")));
         assert!(found.iter().any(|m| m.contains(expected)), "{keys}: {found:?}");
     }
+}
+
+#[test]
+fn merges_that_can_not_work_are_refused_with_their_place() {
+    let cases = [
+        ("merge_key = 'day'", "4:13 `merge_key` has no effect with \"upsert\""),
+        ("merge_strategy = 'scd2'\nwrite_disposition = 'merge'", "5:21 `x` can't merge without a `primary_key`"),
+        (
+            "write_disposition = 'merge'\nmerge_strategy = 'delete-insert'",
+            "4:21 `x` can't merge without a `primary_key`",
+        ),
+        ("merge_strategy = 'delete-insert'\nmerge_key = []", "5:13 `merge_key` names no field"),
+        (
+            "primary_key = 'id'\nwrite_disposition = 'append'\nmerge_strategy = 'scd2'\nhard_delete = 'gone'",
+            "6:1 `merge_strategy` has no effect with \"append\"",
+        ),
+        ("write_disposition = 'replace'\nhard_delete = 'gone'", "5:1 `hard_delete` has no effect with \"replace\""),
+        (
+            "primary_key = 'id'\nmerge_strategy = 'insert-only'\nhard_delete = 'gone'",
+            "6:15 `hard_delete` has no effect with \"insert-only\", which never changes a stored row",
+        ),
+        ("primary_key = 'id'\nretire_absent = true", "5:1 `retire_absent` has no effect with \"upsert\""),
+        (
+            "primary_key = 'id'\nmerge_strategy = 'scd2'\nretire_absent = true\n\
+             incremental = { cursor_path = 'u', start_param = 's' }",
+            "6:1 `x` can't retire what is absent: an incremental run doesn't list everything",
+        ),
+        (
+            "primary_key = 'a.id'\nexclude = ['b', 'a']",
+            "4:15 `a.id` is left out by `exclude`, so it can't be the `primary_key`",
+        ),
+        ("primary_key = 'id'\nmerge_strategy = 'scd3'", "5:18 `scd3` is not a value of `merge_strategy`"),
+    ];
+    for (keys, expected) in cases {
+        let found = mistakes(&resource(keys));
+        assert!(found.first().is_some_and(|m| m.starts_with(expected)), "{keys}: {found:?}");
+    }
+}
+
+#[test]
+fn keys_of_a_merge_may_be_inherited_by_what_does_not_merge() {
+    let source = format!(
+        "{CLIENT}[resource_defaults]\nprimary_key = 'id'\nmerge_strategy = 'scd2'\nretire_absent = true\n\
+         [resources.log]\nwrite_disposition = 'append'\n[resources.users]\n[resources.events]\n\
+         incremental = {{ cursor_path = 'u', start_param = 's' }}\nretire_absent = false\n"
+    );
+    let pipeline = plan(&source);
+    let strategy = |name: &str| pipeline.resource(name).unwrap().merge_strategy().cloned();
+    assert_eq!(strategy("log"), None);
+    assert_eq!(strategy("users"), Some(MergeStrategy::Scd2 { retire_absent: true }));
+    assert_eq!(strategy("events"), Some(MergeStrategy::Scd2 { retire_absent: false }));
+}
+
+#[test]
+fn a_merge_key_makes_a_merge_of_it() {
+    let pipeline = plan(&resource("merge_strategy = 'delete-insert'\nmerge_key = ['day', 'place.id']"));
+    let x = &pipeline.resources[0];
+    let keys = [vec!["day"], vec!["place", "id"]].map(|p| FieldPath(p.into_iter().map(str::to_owned).collect()));
+    assert_eq!(x.merge_strategy(), Some(&MergeStrategy::DeleteInsert { merge_key: keys.to_vec() }));
+    assert!(!x.has_ids_from_key());
 }
 
 #[test]

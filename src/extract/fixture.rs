@@ -70,6 +70,7 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         parent: None,
         primary_key: Vec::new(),
         write: WriteDisposition::Append,
+        merge: Merge::default(),
         exclude: Vec::new(),
         columns: Vec::new(),
     }

@@ -224,7 +224,7 @@ impl Walk {
         self.seen_pages = SeenPages::default();
         // Pages asked for ahead have the former start, and its boundary comes again rightly.
         self.ahead = Ahead::default();
-        self.repeated_keys = RepeatedKeys;
+        self.repeated_keys = RepeatedKeys::new(&self.spec.resource);
         self.state = State::Ready(self.paging.first());
         Ok(())
     }

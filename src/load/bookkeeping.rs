@@ -152,22 +152,66 @@ pub const LOAD_ID: &str = "_pintail_load_id";
 /// `_pintail_loaded_at`
 pub const LOADED_AT: &str = "_pintail_loaded_at";
 
-/// What our columns of a data table hold. Child tables have all of them, root tables those of [`ROOT_ROW_COLUMNS`].
-pub const ROW_COLUMNS: [(&str, &str, &str); 6] = [
-    (ID, "UUID", "Identifies the row; follows from the primary key where there is one"),
-    (PARENT_ID, "UUID", "_pintail_id of the row that this row was nested in"),
-    (ROOT_ID, "UUID", "_pintail_id of the row of the resource's own table"),
-    (LIST_INDEX, "BIGINT", "Position in the list, from 0"),
-    (LOAD_ID, "VARCHAR", "The load that brought the row, see _pintail_loads"),
-    (LOADED_AT, "TIMESTAMP WITH TIME ZONE", "When that load started"),
-];
+/// `_pintail_valid_from`
+pub const VALID_FROM: &str = "_pintail_valid_from";
+/// `_pintail_valid_to`
+pub const VALID_TO: &str = "_pintail_valid_to";
+/// `_pintail_content`
+pub const CONTENT: &str = "_pintail_content";
 
-/// The columns that a resource's own table has of [`ROW_COLUMNS`].
-pub const ROOT_ROW_COLUMNS: [&str; 3] = [ID, LOAD_ID, LOADED_AT];
+/// What a row of a data table is; our columns depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// A record.
+    Record,
+    /// A version of a record (`scd2`).
+    Version,
+    /// An element of a list.
+    Element,
+}
+
+impl RowKind {
+    /// The kind of a table's rows. `versions`: whether the resource keeps versions of its records.
+    pub fn of(root: bool, versions: bool) -> Self {
+        match (root, versions) {
+            (false, _) => RowKind::Element,
+            (true, false) => RowKind::Record,
+            (true, true) => RowKind::Version,
+        }
+    }
+}
+
+/// What our columns of a data table hold, and which rows have them.
+pub const ROW_COLUMNS: [(&str, &str, &str, &[RowKind]); 9] = {
+    use RowKind::{Element, Record, Version};
+    const TIME: &str = "TIMESTAMP WITH TIME ZONE";
+    [
+        (
+            ID,
+            "UUID",
+            "Identifies the row; follows from the primary key where there is one",
+            &[Record, Version, Element],
+        ),
+        (PARENT_ID, "UUID", "_pintail_id of the row that this row was nested in", &[Element]),
+        (ROOT_ID, "UUID", "_pintail_id of the row of the resource's own table", &[Element]),
+        (LIST_INDEX, "BIGINT", "Position in the list, from 0", &[Element]),
+        (VALID_FROM, TIME, "Start of the load that brought this version of the record", &[Version]),
+        (
+            VALID_TO,
+            TIME,
+            "Start of the load that brought the next version, or no longer the record; null: current",
+            &[Version],
+        ),
+        (CONTENT, "UUID", "Hash of what the record holds: the same for the same content", &[Version]),
+        (LOAD_ID, "VARCHAR", "The load that brought the row, see _pintail_loads", &[Record, Version, Element]),
+        (LOADED_AT, TIME, "When that load started", &[Record, Version, Element]),
+    ]
+};
 
 /// Our columns of a data table, in order: name, DuckDB type, comment.
-pub fn row_columns(root: bool) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    ROW_COLUMNS.into_iter().filter(move |(name, ..)| !root || ROOT_ROW_COLUMNS.contains(name))
+pub fn row_columns(kind: RowKind) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let of_kind = ROW_COLUMNS.into_iter().filter(move |(.., kinds)| kinds.contains(&kind));
+    of_kind.map(|(name, data_type, comment, _)| (name, data_type, comment))
 }
 
 impl OwnTable {

@@ -3,8 +3,9 @@
 //! # The contract
 //!
 //! A load is the rows of one resource, the cursors that they justify and the record of the load. `begin` opens it, `write`
-//! adds rows that nobody else sees yet, and `commit` makes rows, cursors, schema changes and record visible as one unit,
-//! or not at all: there is no call that stores one without the others. `commit` and `abort` consume the load.
+//! adds rows that nobody else sees yet, `settle` decides what becomes of them and of the rows that they meet, and `commit`
+//! makes rows, cursors, schema changes and record visible as one unit, or not at all: there is no call that stores one
+//! without the others. `commit` and `abort` consume the load.
 //!
 //! * Killed at any instant, the next `open` finds the last commit, whole.
 //! * Several loads may be open at once, each for another resource. They commit independently.
@@ -15,13 +16,16 @@ pub mod bookkeeping;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod duckdb;
+pub mod merge;
 pub mod parquet;
 pub mod values;
 
 use crate::error::Result;
 use crate::plan::model::WriteDisposition;
-use crate::schema::catalog::{Catalog, Change, Fitted};
+use crate::schema::catalog::{Catalog, Change, Fitted, Table};
+use bookkeeping::RowKind;
 use chrono::{DateTime, Utc};
+use merge::{MergeSpec, Settled};
 use std::collections::HashMap;
 
 /// A row's identity: 128 bits, stored as a UUID.
@@ -45,12 +49,21 @@ pub struct LoadSpec {
     /// Whether ids identify records (merge, and replace with a primary key): a row of an id takes the place of the one that
     /// is there, from this load too.
     pub keyed: bool,
+    /// What a merge means.
+    pub merge: MergeSpec,
     /// What the file says of columns of the record table, for their comments: column name, description.
     pub descriptions: Vec<(String, String)>,
     /// The tables as they are committed now.
     pub catalog: Catalog,
     /// `--full-refresh`: the resource's tables are dropped first, as part of the load.
     pub fresh: bool,
+}
+
+impl LoadSpec {
+    /// What our columns of a table of the resource are.
+    pub fn row_kind(&self, table: &Table) -> RowKind {
+        RowKind::of(table.is_root(), self.merge.rule.keeps_versions())
+    }
 }
 
 /// An open load. Only `commit` and `abort` end it.
@@ -179,12 +192,16 @@ pub trait Destination: Send {
     /// How many committed rows of a root table have each of these ids, as the load sees them: without its own.
     fn stored(&mut self, ticket: &Ticket, table: &str, ids: &[RowId]) -> Result<HashMap<RowId, u64>>;
 
-    /// Adds rows of the resource's tables, root table first. If the load is keyed, rows of the same id that are already there, from
-    /// earlier loads or from this one, make way together with their child rows; within one call ids of root rows are
-    /// unique. Returns how many rows each table took.
+    /// Adds rows of the resource's tables, root table first. If the load is keyed, rows of the same id that this load wrote
+    /// before make way together with their child rows; within one call ids of root rows are unique. Returns how many rows
+    /// each table took.
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>>;
 
-    /// Makes everything visible as one unit.
+    /// Ends the writing, and decides by the load's [`MergeSpec`] which rows stay, those of earlier loads and its own, each
+    /// with its child rows. `catalog`: the tables after this load. Says what the load comes to, as it is in the tables.
+    fn settle(&mut self, ticket: &Ticket, catalog: &Catalog) -> Result<Settled>;
+
+    /// Makes everything visible as one unit. A load that was not settled is settled first.
     fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()>;
 
     /// Forgets the load.

@@ -17,6 +17,7 @@ mod relation;
 mod request;
 mod resource;
 mod scope;
+mod write;
 
 use super::graph;
 use super::model::{Pipeline, Resource, Text};

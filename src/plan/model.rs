@@ -6,6 +6,7 @@ mod auth;
 mod base;
 mod format;
 mod incremental;
+mod write;
 
 pub use answer::{Action, Expect, ResponseAction, ValueTest};
 pub use auth::{
@@ -15,6 +16,7 @@ pub use auth::{
 pub use base::BaseUrl;
 pub use format::{BodyFormat, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
 pub use incremental::*;
+pub use write::{Merge, MergeStrategy, Parts, WriteDisposition};
 
 use super::template::{Scope, Template};
 use crate::error::Result;
@@ -161,6 +163,8 @@ pub struct Resource {
     pub primary_key: Vec<FieldPath>,
     /// How rows meet those already there.
     pub write: WriteDisposition,
+    /// What `merge` means here.
+    pub merge: Merge,
     /// Fields left out before anything is stored.
     pub exclude: Vec<FieldPath>,
     /// What the file says of columns, by warehouse column name of the resource's own table.
@@ -553,28 +557,6 @@ pub enum OnMissingParentField {
     Raise,
     /// The parent is skipped, counted and reported.
     Skip,
-}
-
-/// How rows meet those already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteDisposition {
-    /// Rows are added.
-    Append,
-    /// The table is exchanged for the rows of this run.
-    Replace,
-    /// Rows replace those with the same key (upsert).
-    Merge,
-}
-
-impl WriteDisposition {
-    /// Its name, as the file has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            WriteDisposition::Append => "append",
-            WriteDisposition::Replace => "replace",
-            WriteDisposition::Merge => "merge",
-        }
-    }
 }
 
 impl Pipeline {

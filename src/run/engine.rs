@@ -3,6 +3,7 @@
 use super::credentials::{CredentialsByResource, resolve_all};
 use super::fanout::{Parents, fields_of};
 use super::feed::{Feed, feed};
+use super::merging::{merge_spec, source_of};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
 use super::resource;
@@ -10,7 +11,6 @@ use super::shutdown::Stop;
 use super::unit::{Decoders, Task};
 use super::warehouse::{self, Setup, Warehouse};
 use super::wire::{self, Wire};
-use super::writer::is_keyed;
 use crate::batch::decode::DecodeSpec;
 use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
@@ -22,9 +22,9 @@ use crate::http::tape::TapeUse;
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, FormatKind, OnCursorMissing, Pipeline, Resource, WriteDisposition};
+use crate::plan::model::{Client, FormatKind, OnCursorMissing, Pipeline, Resource};
 use crate::plan::template::Scope;
-use crate::schema::catalog::Catalog;
+use crate::schema::catalog::{Catalog, Source};
 use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -207,12 +207,15 @@ async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result
     let (name, dataset) = (pipeline.name.clone(), pipeline.dataset.clone());
     blocking(move || {
         let mut destination: Box<dyn Destination> = match target {
-            Target::DuckDb { path, storage_version } => Box::new(DuckDb::new(&crate::load::duckdb::Settings {
-                storage_version,
-                memory_limit_bytes: run.memory_limit_bytes,
-                lock_wait: run.lock_wait,
-                ..crate::load::duckdb::Settings::new(path)
-            })?),
+            Target::DuckDb { path, storage_version, publish } => {
+                Box::new(DuckDb::new(&crate::load::duckdb::Settings {
+                    storage_version,
+                    publish,
+                    memory_limit_bytes: run.memory_limit_bytes,
+                    lock_wait: run.lock_wait,
+                    ..crate::load::duckdb::Settings::new(path)
+                })?)
+            }
             Target::Parquet { path, compression, row_group_rows, file_rows } => {
                 let compression = match compression {
                     crate::config::settings::Compression::Zstd => parquet::Compression::Zstd,
@@ -357,7 +360,8 @@ fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored
         dataset: pipeline.dataset.clone(),
         resource: resource.name.clone(),
         write: resource.write,
-        keyed: is_keyed(resource.write, !resource.primary_key.is_empty()),
+        keyed: resource.has_ids_from_key(),
+        merge: merge_spec(resource),
         descriptions: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.description.clone()?))).collect(),
         catalog: stored.catalogs.get(&resource.name).cloned().unwrap_or_default(),
         fresh: context.full_refresh,
@@ -391,10 +395,9 @@ fn files_of(pipeline: &Pipeline, resource: &Resource, base: &Path) -> Option<Fil
 }
 
 fn decode_spec(resource: &Resource) -> DecodeSpec {
-    let included: Vec<&String> = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name)).collect();
-    let key = resource.primary_key.iter().map(|field| match &field.0[..] {
-        [name] if included.contains(&name) => KeyPart::Parent(name.clone()),
-        _ => KeyPart::Field(field.clone()),
+    let key = resource.primary_key.iter().map(|field| match source_of(resource, field) {
+        Source::Parent(name) => KeyPart::Parent(name),
+        Source::Field(_) | Source::Value => KeyPart::Field(field.clone()),
     });
     let incremental = resource.incremental.as_ref();
     DecodeSpec {
@@ -404,7 +407,7 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
             exclude: resource.exclude.clone(),
             columns: resource.columns.clone(),
         },
-        id_from_content: resource.write == WriteDisposition::Append,
+        id_from_content: !resource.has_ids_from_key(),
         on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
         wants_contents: incremental.is_some_and(|i| i.walks_by_cursor),
     }

@@ -16,10 +16,10 @@ use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::Position;
 use crate::load::{CursorRow, PARENTS_ASKED, RowId};
-use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, Resource, WriteDisposition};
+use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, Resource};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,6 +40,9 @@ pub(super) const CHECKPOINT_RECORDS: u64 = 500_000;
 
 /// Parents in a row that fail before the rest are given up: it is not about them then.
 const FAILURES_IN_A_ROW_MAX: u64 = 20;
+
+/// The rule by which records of a parent are left out that turned out to be gone while it was read.
+const PARENT_GONE: &str = "parent_gone";
 
 /// Where a child's parents come from.
 pub(super) struct Parents {
@@ -102,6 +105,8 @@ struct Done {
     result: Result<UnitEnd>,
     from_warehouse: bool,
     spilled: bool,
+    /// Records of a failed unit that no load was given.
+    held_back_records: u64,
 }
 
 /// A unit that goes on with its next slice.
@@ -183,7 +188,7 @@ impl Fanout<'_> {
     fn commit_due(&self) -> bool {
         let records = self.task.tracker.records.load(Ordering::Relaxed) - self.records_committed;
         let due = self.last_commit.elapsed() >= CHECKPOINT_INTERVAL || records >= CHECKPOINT_RECORDS;
-        due && records > 0 && self.task.stored && self.task.resource.write != WriteDisposition::Replace
+        due && records > 0 && self.task.stored && !self.task.resource.parts().show_at_end
     }
 
     async fn commit(&mut self) -> Result<()> {
@@ -346,6 +351,8 @@ impl Fanout<'_> {
             }
             Err(error) if done.from_warehouse && is_gone(&error) => {
                 self.counts.gone += 1;
+                self.spoiled |= done.spilled;
+                self.task.tracker.discard(&BTreeMap::from([(PARENT_GONE, done.held_back_records)]));
                 Ok(())
             }
             Err(error) => {
@@ -391,14 +398,14 @@ impl Fanout<'_> {
         self.cursors.extend(global.and_then(|global| global.row(self.task, error.is_none())));
         let cursor_after = global.and_then(|global| global.text(error.is_none()));
         let cursor_committed = global.and_then(|global| global.text(false));
-        let replaces = self.task.resource.write == WriteDisposition::Replace;
+        let all_or_none = !self.task.resource.parts().of_parents_stay;
         Outcome {
             end: Some(format!("{} parents", group_digits(counts.done))),
             cursors: last_of_each(self.cursors),
             cursor_after,
             cursor_committed,
             warnings: self.warnings,
-            spoiled: self.spoiled || fatal || (replaces && error.is_some()),
+            spoiled: self.spoiled || fatal || (all_or_none && error.is_some()),
             error,
         }
     }
@@ -417,7 +424,7 @@ fn last_of_each(cursors: Vec<CursorRow>) -> Vec<CursorRow> {
 }
 
 async fn run_unit(task: Arc<Task>, unit: Unit, from_warehouse: bool) -> Done {
-    let mut sink = Sink::for_partition(task.resource.write, task.context.warehouse.clone());
+    let mut sink = Sink::for_partition(&task.resource, task.context.warehouse.clone());
     let mut result = task.walk(&unit, &mut sink).await;
     if result.is_ok()
         && let Err(error) = sink.release(&task.resource.name).await
@@ -425,7 +432,8 @@ async fn run_unit(task: Arc<Task>, unit: Unit, from_warehouse: bool) -> Done {
         result = Err(error);
     }
     let spilled = result.is_err() && sink.has_spilled();
-    Done { result: result.map_err(|e| e.with("parent", &unit.partition)), from_warehouse, spilled }
+    let held_back_records = sink.held_back_records();
+    Done { result: result.map_err(|e| e.with("parent", &unit.partition)), from_warehouse, spilled, held_back_records }
 }
 
 /// Whether a failure says that the parent is no more.

@@ -9,6 +9,7 @@ pub mod engine;
 mod fanout;
 mod feed;
 mod global;
+mod merging;
 pub mod progress;
 pub mod report;
 mod resource;

@@ -4,7 +4,7 @@ use super::fanout::{self, Parents};
 use super::report::{ResourceReport, Status};
 use super::root;
 use super::unit::Task;
-use super::writer::{Checkpoint, Written};
+use super::writer::{Checkpoint, NOT_COMMITTED, RUNNING, Written};
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::Position;
 use crate::load::{CursorRow, LoadRow};
@@ -13,10 +13,6 @@ use crate::words::counted;
 use chrono::Utc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// The rule by which records are left out of a resource that failed: they can't be kept without the rest, because the next run
-/// gets them again.
-const NOT_COMMITTED: &str = "not_committed";
 
 /// How a resource went, before its last commit.
 #[derive(Debug, Default)]
@@ -225,7 +221,7 @@ impl Task {
 /// Commits what complete units have brought, in the middle of a resource.
 pub(super) async fn checkpoint(task: &Task, cursors: Vec<CursorRow>) -> Result<Written> {
     let mut record = task.record(Status::Completed, None, None);
-    record.status = "running".to_owned();
+    record.status = RUNNING.to_owned();
     let checkpoint = Checkpoint { cursors, forget_cursors: task.forgets_cursors(), record: Some(record) };
     task.context.warehouse.commit(&task.resource.name, checkpoint).await
 }

@@ -107,7 +107,7 @@ impl Root<'_> {
     /// Whether something may be visible before the end: tables that are made anew are exchanged as a whole.
     fn may_commit(&self) -> bool {
         let Task { context, resource, stored, .. } = &**self.task;
-        *stored && !context.full_refresh && resource.write != WriteDisposition::Replace
+        *stored && !context.full_refresh && !resource.parts().show_at_end
     }
 
     async fn commit(&mut self) -> Result<()> {
@@ -152,11 +152,7 @@ fn keeps_partial(task: &Task, error: &Error) -> bool {
     let resource = &task.resource;
     let is_ascending =
         resource.incremental.as_ref().is_some_and(|incremental| incremental.row_order == Some(RowOrder::Ascending));
-    match resource.write {
-        _ if task.context.full_refresh => false,
-        WriteDisposition::Merge => true,
-        WriteDisposition::Append if is_ascending => true,
-        WriteDisposition::Append => resource.incremental.is_none() && error.context("max_pages").is_some(),
-        WriteDisposition::Replace => false,
-    }
+    let ends_alike = resource.incremental.is_none() && error.context("max_pages").is_some();
+    let appends = resource.write == WriteDisposition::Append;
+    !task.context.full_refresh && (resource.parts().of_walk_stay || (appends && (is_ascending || ends_alike)))
 }

@@ -16,6 +16,13 @@ pub struct PageRows {
     pub suspects: Vec<bool>,
 }
 
+impl PageRows {
+    /// Records of the page.
+    pub(super) fn record_count(&self) -> u64 {
+        self.chunks.first().filter(|c| c.table.is_empty()).map_or(0, |c| c.row_count as u64)
+    }
+}
+
 /// Drops rows of a page's record table, with their child rows.
 ///
 /// Records without a key that are alike have the same id, and so do their child rows. Of such copies any may go, as long as

@@ -12,7 +12,7 @@ use crate::extract::cursor::{Position, Received, Slice};
 use crate::extract::format::file::Files;
 use crate::http::Credentials;
 use crate::load::CursorRow;
-use crate::plan::model::{Resource, WriteDisposition};
+use crate::plan::model::Resource;
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use serde_json::Value;
@@ -97,10 +97,19 @@ pub(super) enum Sink {
 
 impl Sink {
     /// The sink for a unit of a fan-out.
-    pub(super) fn for_partition(write: WriteDisposition, warehouse: Warehouse) -> Sink {
-        match write {
-            WriteDisposition::Append => Sink::HeldBack { warehouse, pages: Vec::new(), bytes: 0, spilled: false },
-            WriteDisposition::Replace | WriteDisposition::Merge => Sink::Direct(warehouse),
+    pub(super) fn for_partition(resource: &Resource, warehouse: Warehouse) -> Sink {
+        if resource.parts().of_parent_wait {
+            Sink::HeldBack { warehouse, pages: Vec::new(), bytes: 0, spilled: false }
+        } else {
+            Sink::Direct(warehouse)
+        }
+    }
+
+    /// Records that are held back.
+    pub(super) fn held_back_records(&self) -> u64 {
+        match self {
+            Sink::Direct(_) => 0,
+            Sink::HeldBack { pages, .. } => pages.iter().map(PageRows::record_count).sum(),
         }
     }
 

@@ -7,6 +7,7 @@ use super::feed::is_of;
 use super::rows::PageRows;
 use super::writer::{Checkpoint, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
 use crate::load::bookkeeping::LOAD_ID;
 use crate::load::{Destination, LoadSpec, ParentQuery, RowId};
 use crate::plan::model::FieldPath;
@@ -238,6 +239,7 @@ impl Owner {
         if let Err(error) = self.copy.write(&self.state_dir) {
             tracing::warn!(%error, "the readable copy of the state could not be written; the warehouse has it");
         }
+        reach(Point::StateWritten);
     }
 
     fn abort(&mut self, resource: &str) -> Result<Written> {
@@ -284,6 +286,7 @@ impl Owner {
         for writer in self.writers.values_mut() {
             writer.abort(self.destination.as_mut())?;
         }
+        reach(Point::ResourcesEnded);
         self.destination.close()
     }
 }

@@ -6,6 +6,8 @@
 use super::rows::{PageRows, chunk_bytes, ids_of, leave_out};
 use crate::batch::Chunk;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
+use crate::load::merge::check_key;
 use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, RowId, TableChange, Ticket};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::Catalog;
@@ -14,8 +16,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Rows of the record table that wait for one write.
 const WRITE_ROWS: usize = 20_000;
 
+/// Status of the record of a load that goes on after this commit.
+pub(super) const RUNNING: &str = "running";
+
+/// Status of the record of a load that came to its end.
+const COMPLETED: &str = "completed";
+
 /// Memory of rows that wait for one write, bytes.
 const WRITE_BYTES: usize = 16 << 20;
+
+/// The rule by which records are left out of a resource that failed: they can't be kept without the rest, because the next run
+/// gets them again.
+pub(super) const NOT_COMMITTED: &str = "not_committed";
 
 /// What a commit is to make visible beside the rows.
 #[derive(Debug, Default)]
@@ -89,9 +101,9 @@ impl ResourceWriter {
     /// # Errors
     /// The warehouse refused the rows.
     pub(super) fn push(&mut self, page: PageRows, warehouse: &mut dyn Destination) -> Result<()> {
-        let rows = page.chunks.first().map_or(0, |c| c.row_count);
-        self.given += rows as u64;
-        self.pending_rows += rows;
+        let records = page.record_count();
+        self.given += records;
+        self.pending_rows += records as usize;
         self.pending_bytes += page.chunks.iter().map(chunk_bytes).sum::<usize>();
         self.pending.push(page);
         if self.pending_rows >= WRITE_ROWS || self.pending_bytes >= WRITE_BYTES {
@@ -111,13 +123,13 @@ impl ResourceWriter {
         warehouse: &mut dyn Destination,
     ) -> Result<(Written, Commit)> {
         self.flush(warehouse)?;
-        self.check_nothing_vanished()?;
-        let ticket = self.begin(warehouse)?;
+        self.settle(warehouse)?;
         let mut written = self.committed.clone();
         written.add(&self.open);
-        let mut record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
-        record.rows = written.rows.iter().map(|(t, n)| (t.clone(), *n)).collect();
-        record.discarded.extend(written.discarded.iter().map(|(rule, n)| ((*rule).to_owned(), *n)));
+        let record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
+        let record = self.balanced(record, &written)?;
+        reach(Point::LoadSettled);
+        let ticket = self.begin(warehouse)?;
         let commit = Commit {
             cursors: checkpoint.cursors,
             forget_cursors: checkpoint.forget_cursors,
@@ -126,6 +138,7 @@ impl ResourceWriter {
             catalog: self.catalog.clone(),
         };
         warehouse.commit(ticket, commit.clone())?;
+        reach(Point::Committed);
         self.ticket = None;
         self.committed = written.clone();
         self.open = Written::default();
@@ -159,8 +172,8 @@ impl ResourceWriter {
     /// The warehouse could not.
     pub(super) fn record_only(&mut self, checkpoint: Checkpoint, warehouse: &mut dyn Destination) -> Result<Written> {
         let spec = LoadSpec { write: WriteDisposition::Append, keyed: false, fresh: false, ..self.spec.clone() };
-        let mut record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
-        record.rows = self.committed.rows.iter().map(|(t, n)| (t.clone(), *n)).collect();
+        let record = checkpoint.record.ok_or_else(|| Error::new(Kind::Internal, "a commit without a record"))?;
+        let record = self.balanced(record, &self.committed)?;
         let ticket = warehouse.begin(spec)?;
         let catalog = self.spec.catalog.clone();
         let commit = Commit { cursors: Vec::new(), forget_cursors: false, record, changes: Vec::new(), catalog };
@@ -173,17 +186,56 @@ impl ResourceWriter {
         &self.committed
     }
 
-    /// What was given was written or left out by a rule: the books must balance before they are closed.
-    fn check_nothing_vanished(&self) -> Result<()> {
-        let written = self.open.rows.get(&self.table).copied().unwrap_or(0);
+    /// Lets the warehouse decide which rows stay, and takes over what that comes to. What was given is then there, or left
+    /// out by a rule: the books must balance before they are closed.
+    fn settle(&mut self, warehouse: &mut dyn Destination) -> Result<()> {
+        let ticket = self.begin(warehouse)?;
+        let settled = warehouse.settle(&ticket, &self.catalog);
+        self.ticket = Some(ticket);
+        let settled = settled?;
+        for (rule, records) in settled.discarded() {
+            *self.open.discarded.entry(rule).or_default() += records;
+        }
+        self.open.rows = settled.rows.into_iter().filter(|(_, rows)| *rows > 0).collect();
+        let there = self.open.rows.get(&self.table).copied().unwrap_or(0);
         let left_out: u64 = self.open.discarded.values().sum();
-        if written + left_out == self.given {
+        if there + left_out == self.given {
             return Ok(());
         }
         Err(Error::new(Kind::Internal, "rows would vanish: the load is not committed")
             .with("given", self.given)
-            .with("written", written)
+            .with("in the table", there)
             .with("left out by rule", left_out))
+    }
+
+    /// The record of the load with what only the writer knows. At the end of a resource every record that was received is
+    /// accounted for: of one that did not complete, those that are not there were not committed.
+    fn balanced(&self, mut record: LoadRow, written: &Written) -> Result<LoadRow> {
+        record.rows = written.rows.iter().map(|(table, rows)| (table.clone(), *rows)).collect();
+        for (rule, records) in &written.discarded {
+            // The decoder may have left some out by the same rule, within a page.
+            match record.discarded.iter_mut().find(|(own, _)| own == rule) {
+                Some((_, own)) => *own += records,
+                None => record.discarded.push(((*rule).to_owned(), *records)),
+            }
+        }
+        let there = written.rows.get(&self.table).copied().unwrap_or(0);
+        let accounted = there + record.discarded.iter().map(|(_, n)| n).sum::<u64>();
+        match record.status.as_str() {
+            // Units are under way: what they received is not here yet.
+            RUNNING => {}
+            COMPLETED if accounted == record.records => {}
+            COMPLETED => {
+                return Err(Error::new(Kind::Internal, "records would vanish: the load is not committed")
+                    .with("received", record.records)
+                    .with("loaded, or left out by rule", accounted));
+            }
+            _ if accounted < record.records => {
+                record.discarded.push((NOT_COMMITTED.to_owned(), record.records - accounted));
+            }
+            _ => {}
+        }
+        Ok(record)
     }
 
     fn begin(&mut self, warehouse: &mut dyn Destination) -> Result<Ticket> {
@@ -213,6 +265,9 @@ impl ResourceWriter {
         let chunks: Vec<Chunk> = pages.into_iter().flat_map(|p| p.chunks).filter(|c| c.row_count > 0).collect();
         let fitted = self.catalog.fit(&self.table, &chunks, &self.reserved)?;
         drop(chunks);
+        if let Some(root) = fitted.iter().find(|part| part.table.is_root()) {
+            check_key(root, self.spec.merge.rule.key())?;
+        }
         let names: Vec<String> = fitted.iter().map(|f| f.table.name.clone()).collect();
         let expected: Vec<u64> = fitted.iter().map(|f| f.batches.iter().map(|b| b.num_rows() as u64).sum()).collect();
         for part in &fitted {
@@ -220,17 +275,17 @@ impl ResourceWriter {
             self.changes.extend(part.changes.iter().map(|c| TableChange { table: table.clone(), change: c.clone() }));
         }
         let counts = warehouse.write(ticket, fitted)?;
-        for ((name, count), expected) in names.into_iter().zip(counts).zip(expected) {
+        reach(Point::RowsWritten);
+        for ((name, count), expected) in names.iter().zip(counts).zip(expected) {
             if count != expected {
                 return Err(Error::new(
                     Kind::Destination,
                     "the warehouse took another number of rows than it was given",
                 )
-                .with("table", &name)
+                .with("table", name)
                 .with("given", expected)
                 .with("taken", count));
             }
-            *self.open.rows.entry(name).or_default() += count;
         }
         Ok(())
     }
@@ -300,12 +355,4 @@ impl Written {
 /// The tables that a load starts from: none, if they are made anew.
 fn start_catalog(spec: &LoadSpec) -> Catalog {
     if spec.fresh { Catalog::default() } else { spec.catalog.clone() }
-}
-
-/// Whether a resource's ids identify its records, so that a later row takes the place of an earlier one.
-pub(super) fn is_keyed(write: WriteDisposition, has_key: bool) -> bool {
-    match write {
-        WriteDisposition::Append => false,
-        WriteDisposition::Replace | WriteDisposition::Merge => has_key,
-    }
 }

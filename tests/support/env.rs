@@ -15,6 +15,7 @@ const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 pub(crate) struct TestEnv {
     dir: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    file_blocks_max: Option<u64>,
     run_count: AtomicUsize,
 }
 
@@ -40,6 +41,7 @@ impl TestEnv {
         TestEnv {
             dir: tempfile::tempdir().expect("a temporary directory"),
             variables: Vec::new(),
+            file_blocks_max: None,
             run_count: AtomicUsize::new(0),
         }
     }
@@ -47,6 +49,11 @@ impl TestEnv {
     /// Sets an environment variable for all runs from now on.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.variables.push((name.to_owned(), value.into()));
+    }
+
+    /// Lets no file grow beyond so many blocks of `ulimit -f`: writing then fails, as it does on a full disk. None: no limit.
+    pub(crate) fn limit_files(&mut self, blocks: Option<u64>) {
+        self.file_blocks_max = blocks;
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -85,7 +92,7 @@ impl TestEnv {
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         let number = self.run_count.fetch_add(1, Ordering::SeqCst);
         let (stdout, stderr) = (self.path(&format!("stdout-{number}")), self.path(&format!("stderr-{number}")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pintail"));
+        let mut command = self.command();
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -100,6 +107,15 @@ impl TestEnv {
         command.stderr(File::create(&stderr).expect("a file for stderr"));
         let child = command.spawn().expect("the program starts");
         Running { child, stdout, stderr, command: format!("pintail {}", args.join(" ")) }
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_pintail");
+        let Some(blocks) = self.file_blocks_max else { return Command::new(program) };
+        let mut command = Command::new("sh");
+        // Without the signal, a write beyond the limit is an error like any other.
+        command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh", program]);
+        command
     }
 
     /// Runs the program to its end.

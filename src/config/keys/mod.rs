@@ -6,6 +6,7 @@ mod incremental;
 mod operator;
 mod paging;
 mod pipeline;
+mod write;
 
 pub use operator::CONFIG;
 pub use pipeline::PIPELINE;

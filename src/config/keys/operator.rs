@@ -11,8 +11,9 @@ const DUCKDB: Table = Table {
             TEXT,
             "Oldest DuckDB release that can open a new file, or `latest`; v1.0.0 if not given",
         ),
+        Key::new("publish", TEXT, "Where a read-only copy for readers appears after each run, relative to this file"),
     ],
-    later: &["publish"],
+    later: &[],
 };
 
 const PARQUET: Table = Table {
@@ -26,8 +27,9 @@ const PARQUET: Table = Table {
         .default("\"zstd\""),
         Key::new("row_group_rows", POSITIVE, "Rows of a row group").default("122880"),
         Key::new("file_rows", POSITIVE, "Rows of a file").default("5000000"),
+        Key::new("publish", TEXT, "Only for DuckDB: readers of a Parquet folder block no run"),
     ],
-    later: &["publish"],
+    later: &[],
 };
 
 const DESTINATION: Tagged = Tagged {

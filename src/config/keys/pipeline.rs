@@ -4,6 +4,7 @@ use super::auth::AUTH;
 use super::formats::{ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY};
 use super::incremental::INCREMENTAL;
 use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, ON_REPEATED_KEY, PAGINATOR, POLL, RESPONSE_ACTIONS, SELECTED};
+use super::write::WRITE;
 use super::{BOOLEAN, DURATION, SCALAR, SIZE, STATUS, TEMPLATE, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table};
 
@@ -102,29 +103,7 @@ const METHODS: Choice = Choice {
     later: &[],
 };
 
-const WRITE: &[Key] = &[
-    Key::new("primary_key", TEXTS, "Fields that identify a record").off(),
-    Key::new(
-        "write_disposition",
-        Kind::Choice(&Choice {
-            words: &[
-                ("append", "rows are added; the default without a primary key"),
-                ("replace", "the table is exchanged for the rows of this run"),
-                ("merge", "rows replace those with the same key; the default with a primary key"),
-            ],
-            later: &[],
-        }),
-        "How rows meet those already there",
-    ),
-    Key::new(
-        "merge_strategy",
-        Kind::Choice(&Choice {
-            words: &[("upsert", "rows replace those with the same key")],
-            later: &["delete-insert", "insert-only", "scd2"],
-        }),
-        "How `merge` merges",
-    )
-    .default("\"upsert\""),
+const CONTENTS: &[Key] = &[
     Key::new("columns", Kind::Map(&Kind::Table(&COLUMN)), "What is known of columns, by their name in the warehouse"),
     Key::new("exclude", TEXTS, "Fields left out before anything is stored"),
 ];
@@ -189,10 +168,10 @@ const RELATIONS: &[Key] = &[
     SELECTED,
 ];
 
-/// The keys of three lists as one.
-const RESOURCE_KEYS: [Key; REQUEST.len() + RELATIONS.len() + WRITE.len()] = {
-    let mut keys = [SELECTED; REQUEST.len() + RELATIONS.len() + WRITE.len()];
-    let lists = [REQUEST, RELATIONS, WRITE];
+/// The keys of several lists as one.
+const RESOURCE_KEYS: [Key; REQUEST.len() + RELATIONS.len() + WRITE.len() + CONTENTS.len()] = {
+    let mut keys = [SELECTED; REQUEST.len() + RELATIONS.len() + WRITE.len() + CONTENTS.len()];
+    let lists = [REQUEST, RELATIONS, WRITE, CONTENTS];
     let (mut list, mut at) = (0, 0);
     while list < lists.len() {
         let mut i = 0;
@@ -213,14 +192,11 @@ const RESOURCE: Table = Table {
         "parent_batch",
         "partitions",
         "include_from_partition",
-        "merge_key",
         "add_columns",
         "transform",
-        "hard_delete",
         "max_table_nesting",
         "nested",
         "schema_contract",
-        "retire_absent",
     ],
 };
 

@@ -326,6 +326,7 @@ mod tests {
             resource: "r".into(),
             write: crate::plan::model::WriteDisposition::Append,
             keyed: false,
+            merge: Default::default(),
             descriptions: Vec::new(),
             catalog: Catalog::default(),
             fresh: false,

@@ -23,7 +23,7 @@ pub(super) fn create_if_missing(path: &Path, config: Config) -> Result<()> {
     if path.exists() && !is_empty {
         return Ok(());
     }
-    let draft = Draft::new(path)?;
+    let draft = Draft::new(path);
     let opened = Connection::open_with_flags(&draft.path, config);
     opened
         .and_then(|connection| connection.close().map_err(|(_, cause)| cause))
@@ -46,18 +46,26 @@ fn link_or_rename(draft: &Path, path: &Path) -> std::io::Result<()> {
 }
 
 /// The file under its name for the time being. Gone in the end.
-struct Draft {
+pub(super) struct Draft {
     path: PathBuf,
 }
 
 impl Draft {
-    fn new(path: &Path) -> Result<Self> {
+    /// A name beside a file's own, for this process. What killed processes left under such names is removed.
+    pub(super) fn new(path: &Path) -> Self {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let prefix = format!(".{name}.new-");
         if let Some(folder) = path.parent() {
             remove_abandoned(folder, &prefix);
         }
-        Ok(Draft { path: path.with_file_name(format!("{prefix}{}", std::process::id())) })
+        let draft = Draft { path: path.with_file_name(format!("{prefix}{}", std::process::id())) };
+        // Processes of another machine or container have the same numbers.
+        let _ = fs::remove_file(&draft.path);
+        draft
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// How long to wait while another process holds the file.
     pub lock_wait: Duration,
+    /// Where a copy for readers is put after each run.
+    pub publish: Option<PathBuf>,
 }
 
 impl Settings {
@@ -41,6 +43,7 @@ impl Settings {
             memory_limit_bytes: None,
             threads: None,
             lock_wait: Duration::from_secs(30),
+            publish: None,
         }
     }
 }

@@ -1,39 +1,57 @@
 //! One open load: a connection with a transaction of its own, in which rows, tables and bookkeeping change together.
 
 use super::recast::Recasts;
+use super::rows::{counts_by_id, exported, id_batch, row_ids};
 use super::session::{ROWS, Session};
 use super::sql::{self, Place};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
 use crate::load::bookkeeping as book;
+use crate::load::merge::{MergeRule, as_versions, check_kind};
 use crate::load::{Commit, LoadSpec, RowId};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Change, Fitted, Table};
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, RecordBatch};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// Ids of one load that are remembered, 16 bytes each and their place in the set. Beyond it every write looks for its ids.
 const SEEN_IDS_MAX: usize = 2_000_000;
 
 pub(super) struct Load {
-    session: Session,
-    spec: LoadSpec,
-    place: Place,
+    pub(super) session: Session,
+    pub(super) spec: LoadSpec,
+    pub(super) place: Place,
     recasts: Recasts,
-    tables: Vec<LoadTable>,
+    pub(super) tables: Vec<LoadTable>,
     seen: Seen,
+    /// Records whose key came again.
+    pub(super) repeated: u64,
+    /// Whether the record table is known to be one for rows of this kind.
+    checked: bool,
     /// With `replace`: whether the rows of earlier loads are out.
     cleared: bool,
+    pub(super) settled: bool,
 }
 
 /// A table of the resource, as this load finds or makes it.
-struct LoadTable {
-    name: String,
-    root: bool,
+pub(super) struct LoadTable {
+    pub(super) name: String,
+    pub(super) root: bool,
     /// Row id of the last committed row; none if there is none. Row ids only grow, so rows of this load lie above it.
     committed_up_to: Option<i64>,
+}
+
+impl LoadTable {
+    /// A condition on the rows of earlier loads.
+    pub(super) fn stored(&self) -> String {
+        self.committed_up_to.map_or_else(|| "false".to_owned(), |up_to| format!("rowid <= {up_to}"))
+    }
+
+    /// A condition on the rows of this load.
+    pub(super) fn new_rows(&self) -> String {
+        self.committed_up_to.map_or_else(|| "true".to_owned(), |up_to| format!("rowid > {up_to}"))
+    }
 }
 
 /// The root ids that this load wrote, of which rows of earlier loads are still to be deleted.
@@ -64,7 +82,18 @@ impl Load {
             });
         }
         let seen = Seen { ids: HashSet::new(), ids_max: SEEN_IDS_MAX, overflowed: false };
-        Ok(Load { session, spec, place, recasts, tables, seen, cleared: false })
+        Ok(Load {
+            session,
+            spec,
+            place,
+            recasts,
+            tables,
+            seen,
+            repeated: 0,
+            checked: false,
+            cleared: false,
+            settled: false,
+        })
     }
 
     #[cfg(test)]
@@ -89,24 +118,30 @@ impl Load {
     }
 
     /// Makes the changes, then puts the rows in. See `Destination::write`.
-    pub(super) fn write(&mut self, fitted: &[Fitted]) -> Result<Vec<u64>> {
+    pub(super) fn write(&mut self, mut fitted: Vec<Fitted>) -> Result<Vec<u64>> {
+        self.check_kind()?;
         self.clear_if_replaced()?;
-        for part in fitted {
+        if self.spec.merge.rule.keeps_versions() {
+            fitted = as_versions(fitted, &self.spec.load_id)?;
+        }
+        for part in &fitted {
             for change in &part.changes {
                 self.change(&part.table, change).map_err(|e| e.with("table", &part.table.name))?;
             }
         }
         if self.spec.keyed {
-            self.make_way(fitted)?;
+            self.make_way(&fitted)?;
         }
         fitted.iter().map(|part| self.insert(part).map_err(|e| e.with("table", &part.table.name))).collect()
     }
 
     /// Writes the bookkeeping and makes everything visible.
     pub(super) fn commit(mut self, commit: &Commit) -> Result<()> {
-        self.clear_if_replaced()?;
-        self.settle()?;
+        if !self.settled {
+            self.settle(&commit.catalog)?;
+        }
         self.keep_books(commit)?;
+        reach(Point::BooksKept);
         self.session.run("COMMIT")
     }
 
@@ -115,7 +150,18 @@ impl Load {
         self.session.run("ROLLBACK")
     }
 
-    fn clear_if_replaced(&mut self) -> Result<()> {
+    /// Refuses to put rows of another kind into a table that is there.
+    pub(super) fn check_kind(&mut self) -> Result<()> {
+        if let (false, Some(root)) = (self.checked, self.tables.iter().find(|t| t.root)) {
+            let has_versions = has_column(&self.session, &self.place, &root.name, book::VALID_TO)?;
+            check_kind(&root.name, has_versions, &self.spec.merge.rule)?;
+        }
+        self.checked = true;
+        Ok(())
+    }
+
+    /// With `replace`: takes the rows of earlier loads out, once.
+    pub(super) fn clear_if_replaced(&mut self) -> Result<()> {
         if self.cleared || self.spec.write != WriteDisposition::Replace {
             return Ok(());
         }
@@ -146,12 +192,17 @@ impl Load {
         let Some(batch) = exported(part)? else { return Ok(0) };
         let schema = batch.schema();
         let columns = sql::list(schema.fields().iter().map(|f| f.name().as_str()));
+        let at = sql::instant(self.spec.loaded_at);
+        let (mut own, mut values) = (vec![book::LOAD_ID, book::LOADED_AT], vec![sql::literal(&self.spec.load_id), at]);
+        if self.spec.row_kind(&part.table) == book::RowKind::Version {
+            own.push(book::VALID_FROM);
+            values.push(sql::instant(self.spec.loaded_at));
+        }
         let sql = format!(
-            "INSERT INTO {} ({columns}, {}) SELECT {columns}, {}, {} FROM {ROWS}",
+            "INSERT INTO {} ({columns}, {}) SELECT {columns}, {} FROM {ROWS}",
             self.place.table(&part.table.name),
-            sql::list([book::LOAD_ID, book::LOADED_AT]),
-            sql::literal(&self.spec.load_id),
-            sql::instant(self.spec.loaded_at),
+            sql::list(own),
+            values.join(", "),
         );
         let given = batch.num_rows();
         let inserted = self.session.run_over(batch, &sql)?;
@@ -163,54 +214,60 @@ impl Load {
         Ok(inserted)
     }
 
-    /// Deletes rows that this load wrote under the ids of new rows; those of earlier loads follow once, at the commit.
+    /// Deletes rows that this load wrote under the ids of new rows; those of earlier loads follow once, when it is settled.
     fn make_way(&mut self, fitted: &[Fitted]) -> Result<()> {
         let Some(root) = fitted.iter().find(|part| part.table.is_root()) else { return Ok(()) };
         let mut ids = Vec::new();
         for batch in &root.batches {
             ids.extend(row_ids(batch)?);
         }
+        let replaces = self.spec.merge.rule != MergeRule::KeepStored;
         if self.seen.overflowed {
-            return self.delete(ids.into_iter(), Rows::All);
+            self.repeated += self.delete(ids.iter().copied(), Rows::OfThisLoad)?;
+            return if replaces { self.delete(ids.into_iter(), Rows::OfEarlierLoads).map(|_| ()) } else { Ok(()) };
         }
         let repeated: Vec<RowId> = ids.into_iter().filter(|id| !self.seen.ids.insert(*id)).collect();
         if !repeated.is_empty() {
-            self.delete(repeated.into_iter(), Rows::OfThisLoad)?;
+            self.repeated += self.delete(repeated.into_iter(), Rows::OfThisLoad)?;
         }
         if self.seen.ids.len() > self.seen.ids_max {
-            self.settle()?;
+            if replaces {
+                self.replace_stored()?;
+            }
+            self.seen.ids.clear();
             self.seen.overflowed = true;
         }
         Ok(())
     }
 
     /// Deletes the rows of earlier loads that this load's rows replace, in one pass over each table.
-    fn settle(&mut self) -> Result<()> {
+    pub(super) fn replace_stored(&mut self) -> Result<()> {
         let ids = std::mem::take(&mut self.seen.ids);
-        self.delete(ids.into_iter(), Rows::OfEarlierLoads)
+        self.delete(ids.into_iter(), Rows::OfEarlierLoads).map(|_| ())
     }
 
-    fn delete(&self, ids: impl ExactSizeIterator<Item = RowId>, rows: Rows) -> Result<()> {
+    /// Deletes rows by the ids of their records. Says how many records that were.
+    fn delete(&self, ids: impl ExactSizeIterator<Item = RowId>, rows: Rows) -> Result<u64> {
         if ids.len() == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let batch = id_batch(ids)?;
+        let mut records = 0;
         for table in &self.tables {
             let range = match (rows, table.committed_up_to) {
                 (Rows::OfEarlierLoads, None) => continue,
-                (Rows::OfEarlierLoads, Some(up_to)) => format!("rowid <= {up_to} AND "),
-                (Rows::OfThisLoad, Some(up_to)) => format!("rowid > {up_to} AND "),
-                (Rows::OfThisLoad, None) | (Rows::All, _) => String::new(),
+                (Rows::OfEarlierLoads, Some(_)) => table.stored(),
+                (Rows::OfThisLoad, _) => table.new_rows(),
             };
             let sql = format!(
-                "DELETE FROM {} WHERE {range}{} IN (SELECT id FROM {ROWS})",
+                "DELETE FROM {} WHERE {range} AND {} IN (SELECT id FROM {ROWS})",
                 self.place.table(&table.name),
                 sql::name(if table.root { book::ID } else { book::ROOT_ID }),
             );
-            let deleted = self.session.run_over(batch.clone(), &sql);
-            deleted.map_err(|e| e.with("table", &table.name))?;
+            let deleted = self.session.run_over(batch.clone(), &sql).map_err(|e| e.with("table", &table.name))?;
+            records += if table.root { deleted } else { 0 };
         }
-        Ok(())
+        Ok(records)
     }
 
     fn keep_books(&self, commit: &Commit) -> Result<()> {
@@ -265,89 +322,22 @@ impl Load {
 /// Which rows a deletion looks at.
 #[derive(Debug, Clone, Copy)]
 enum Rows {
-    All,
     OfEarlierLoads,
     OfThisLoad,
 }
 
-/// All rows of a part as one batch, so that they take one statement. None if there are none.
-fn exported(part: &Fitted) -> Result<Option<RecordBatch>> {
-    let batches: Vec<&RecordBatch> = part.batches.iter().filter(|batch| batch.num_rows() > 0).collect();
-    let Some(first) = batches.first() else { return Ok(None) };
-    let batch = match batches.len() {
-        1 => (*first).clone(),
-        _ => concat_batches(&first.schema(), batches).map_err(misfit)?,
-    };
-    batch_of(export_schema(&batch.schema()), batch.columns().to_vec()).map(Some)
+/// Whether a table has a column.
+fn has_column(session: &Session, place: &Place, table: &str, column: &str) -> Result<bool> {
+    let found = session.query(&format!(
+        "SELECT count(*) FROM duckdb_columns() WHERE {} AND table_name = {} AND column_name = {}",
+        place.catalog_condition(),
+        sql::literal(table),
+        sql::literal(column),
+    ))?;
+    Ok(first_integer(&found) > Some(0))
 }
 
-fn export_schema(schema: &Schema) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::FixedSizeBinary(16) => uuid(field),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
-}
-
-/// Marks a field as Arrow's canonical extension type for UUIDs, which DuckDB reads as its own.
-fn uuid(field: &Field) -> Arc<Field> {
-    Arc::new(field.clone().with_metadata([("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())]))
-}
-
-/// A batch with the one column `id`.
-fn id_batch(ids: impl ExactSizeIterator<Item = RowId>) -> Result<RecordBatch> {
-    let bytes: Vec<u8> = ids.flat_map(RowId::to_be_bytes).collect();
-    let array = FixedSizeBinaryArray::try_new(16, bytes.into(), None).map_err(misfit)?;
-    let field = uuid(&Field::new("id", array.data_type().clone(), false));
-    batch_of(Arc::new(Schema::new(vec![field])), vec![Arc::new(array)])
-}
-
-fn batch_of(schema: SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    RecordBatch::try_new(schema, columns).map_err(misfit)
-}
-
-fn misfit(cause: arrow::error::ArrowError) -> Error {
-    Error::new(Kind::Internal, "a batch does not fit its own schema").source(cause)
-}
-
-/// `_pintail_id` of each row.
-fn row_ids(batch: &RecordBatch) -> Result<impl Iterator<Item = RowId> + '_> {
-    let column = batch.column_by_name(book::ID).and_then(|a| a.as_fixed_size_binary_opt());
-    let column = column.ok_or_else(|| Error::new(Kind::Internal, "a batch has no row ids"))?;
-    Ok(column.values().chunks_exact(16).map(|bytes| {
-        let mut id = [0; 16];
-        id.copy_from_slice(bytes);
-        RowId::from_be_bytes(id)
-    }))
-}
-
-/// Reads an id back from the text of a UUID.
-pub(super) fn id_from_text(text: &str) -> Result<RowId> {
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    RowId::from_str_radix(&digits, 16)
-        .map_err(|e| Error::new(Kind::Destination, "a row id in the warehouse is not a UUID").source(e))
-}
-
-/// An id as the text of a UUID.
-pub(super) fn id_text(id: RowId) -> String {
-    let h = format!("{id:032x}");
-    format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
-}
-
-fn first_integer(batches: &[RecordBatch]) -> Option<i64> {
+pub(super) fn first_integer(batches: &[RecordBatch]) -> Option<i64> {
     let column = batches.first()?.column(0).as_primitive_opt::<Int64Type>()?;
     (!column.is_empty() && column.is_valid(0)).then(|| column.value(0))
-}
-
-fn counts_by_id(batches: &[RecordBatch]) -> Result<HashMap<RowId, u64>> {
-    let unexpected = || Error::new(Kind::Internal, "DuckDB gave other columns than it was asked for");
-    let mut counts = HashMap::new();
-    for batch in batches {
-        let ids = batch.column(0).as_string_opt::<i32>().ok_or_else(unexpected)?;
-        let numbers = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(unexpected)?;
-        for (id, n) in ids.iter().flatten().zip(numbers.values()) {
-            counts.insert(id_from_text(id)?, n.unsigned_abs());
-        }
-    }
-    Ok(counts)
 }

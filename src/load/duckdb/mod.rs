@@ -8,24 +8,31 @@
 mod create;
 mod file;
 mod load;
+mod publish;
 mod recast;
+mod rows;
 mod session;
+mod settle;
 mod sql;
 
 pub use file::{STORAGE_VERSION_DEFAULT, Settings};
 
 use super::bookkeeping as book;
+use super::merge::Settled;
 use super::values::{column_type, json_value};
 use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
-use crate::schema::catalog::Fitted;
+use crate::failpoint::{Point, reach};
+use crate::schema::catalog::{Catalog, Fitted};
 use arrow::array::{AsArray, RecordBatch};
-use load::{Load, id_from_text, id_text};
+use load::Load;
 use recast::Recasts;
+use rows::{id_from_text, id_text};
 use serde_json::Value;
 use session::{ROWS, Session};
 use sql::Place;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 
 /// An open DuckDB warehouse.
@@ -38,6 +45,7 @@ pub struct DuckDb {
     recasts: Recasts,
     loads: HashMap<u64, Load>,
     loads_begun: u64,
+    publish: Option<PathBuf>,
 }
 
 impl DuckDb {
@@ -52,7 +60,15 @@ impl DuckDb {
         let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
         let database_name = database_name.ok_or_else(|| internal("the database has no name"))?.to_owned();
         let path = settings.path.clone();
-        Ok(DuckDb { path, session, database_name, recasts, loads: HashMap::new(), loads_begun: 0 })
+        Ok(DuckDb {
+            path,
+            session,
+            database_name,
+            recasts,
+            loads: HashMap::new(),
+            loads_begun: 0,
+            publish: settings.publish.clone(),
+        })
     }
 
     fn place(&self, dataset: &str) -> Place {
@@ -198,7 +214,11 @@ impl Destination for DuckDb {
     }
 
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
-        self.load(ticket)?.write(&fitted)
+        self.load(ticket)?.write(fitted)
+    }
+
+    fn settle(&mut self, ticket: &Ticket, catalog: &Catalog) -> Result<Settled> {
+        self.load(ticket)?.settle(catalog)
     }
 
     fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()> {
@@ -228,7 +248,19 @@ impl Destination for DuckDb {
         // Loads that are still open roll back as their connections close.
         self.loads.clear();
         // The write-ahead log goes into the file: nothing stays beside it.
-        self.session.run("CHECKPOINT").map_err(|e| e.with("file", self.path.display()))
+        self.session.run("CHECKPOINT").map_err(|e| e.with("file", self.path.display()))?;
+        reach(Point::Checkpointed);
+        let Some(target) = self.publish.take() else { return Ok(()) };
+        let unreadable = |e| Error::new(Kind::Destination, "the warehouse can't be read").source(e);
+        // Open until DuckDB has closed the file: with this descriptor the process would give up DuckDB's lock (fcntl(2)).
+        let source = File::open(&self.path).map_err(|e| unreadable(e).with("file", self.path.display()))?;
+        let published = publish::publish(&self.path, &source, &target);
+        drop(self);
+        drop(source);
+        if published? {
+            tracing::info!(copy = %target.display(), "published");
+        }
+        Ok(())
     }
 }
 
@@ -264,6 +296,8 @@ fn parents_sql(place: &Place, query: &ParentQuery, types: &HashMap<String, Strin
             .as_deref()
             .map(|load_id| format!("{} <> {}", sql::name(book::LOAD_ID), sql::literal(load_id))),
     );
+    // Of the versions of a record, the current one.
+    conditions.extend(types.contains_key(book::VALID_TO).then(|| format!("{} IS NULL", sql::name(book::VALID_TO))));
     conditions.extend(query.after.map(|after| format!("{id} > CAST({} AS UUID)", sql::literal(&id_text(after)))));
     let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
     format!(

@@ -37,6 +37,11 @@ impl Session {
         self.0.execute_batch(sql).map_err(refused)
     }
 
+    /// Runs one statement and says how many rows it changed.
+    pub(super) fn change(&self, sql: &str) -> Result<u64> {
+        self.0.execute(sql, []).map(|changed| changed as u64).map_err(refused)
+    }
+
     /// Runs one statement over a batch and says how many rows it changed.
     pub(super) fn run_over(&self, batch: RecordBatch, sql: &str) -> Result<u64> {
         let rows = ArrowBatchRegistration::new(batch);
@@ -60,7 +65,8 @@ impl Session {
 /// The error of a statement that DuckDB refused.
 fn refused(cause: ::duckdb::Error) -> Error {
     let said = Message::new(&cause.to_string());
-    let disk_full = said.text().contains("No space left on device");
+    let disk_full =
+        ["No space left on device", "File too large", "Disk quota exceeded"].iter().any(|w| said.text().contains(w));
     let error = Error::new(Kind::Destination, "DuckDB could not do what it was asked").source(said);
     if disk_full { error.hint("make room on the disk and run again: it goes on from the last commit") } else { error }
 }

@@ -59,7 +59,7 @@ impl Place {
 pub(super) fn create_table(place: &Place, table: &Table, spec: &LoadSpec) -> String {
     let target = place.table(&table.name);
     let data = table.columns.iter().map(|c| format!("{} {}", name(&c.name), c.data_type()));
-    let own = row_columns(table.is_root()).map(|(column, data_type, _)| format!("{} {data_type}", name(column)));
+    let own = row_columns(spec.row_kind(table)).map(|(column, data_type, _)| format!("{} {data_type}", name(column)));
     let columns: Vec<String> = data.chain(own).collect();
     let mut sql = format!("CREATE TABLE {target} ({})", columns.join(", "));
     let lists: Vec<String> = table.path.iter().map(|step| step.join(".")).collect();
@@ -69,7 +69,7 @@ pub(super) fn create_table(place: &Place, table: &Table, spec: &LoadSpec) -> Str
     for column in &table.columns {
         sql += &data_comment(&target, table, column, spec);
     }
-    for (column, _, comment) in row_columns(table.is_root()) {
+    for (column, _, comment) in row_columns(spec.row_kind(table)) {
         sql += &column_comment(&target, column, comment);
     }
     sql

@@ -10,7 +10,7 @@ pub(super) fn failed(verb: &str, path: &Path, cause: io::Error) -> Error {
     let error = Error::new(Kind::Destination, format!("the Parquet folder: could not {verb} a file or folder"))
         .with("path", path.display());
     let hint = match cause.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Some("the disk is full; the tables are as they were before")
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Some("may this user write there?"),

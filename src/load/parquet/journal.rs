@@ -8,6 +8,7 @@ use super::files::{self, failed};
 use super::layout::{self, DatasetLayout};
 use super::steps::Steps;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::Point;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -80,12 +81,12 @@ impl Journal {
                     retired.push(gone);
                 }
             }
-            steps.reach();
+            steps.reach(Point::VersionPlaced);
         }
         // The exchanges have to be on disk before the journal is gone.
         files::sync_folder(&place.live)?;
         files::sync_folder(&place.work)?;
-        steps.reach();
+        steps.reach(Point::VersionsPlaced);
         files::remove(&place.journal())?;
         files::sync_folder(&place.work)?;
         Ok(retired)
@@ -146,7 +147,7 @@ fn publish(place: &DatasetLayout, table: &str, version: &str, steps: &mut Steps)
 fn exchange_by_renames(place: &DatasetLayout, table: &str, version: &str, steps: &mut Steps) -> Result<()> {
     let (live, next) = (place.table(table), place.next(table, version));
     files::rename(&live, &place.retired(table, version))?;
-    steps.reach();
+    steps.reach(Point::VersionPlaced);
     files::rename(&next, &live)
 }
 

@@ -4,9 +4,12 @@ use super::Options;
 use super::files;
 use super::layout::DatasetLayout;
 use super::rows::{RowFile, RowWriter};
+use super::settle::{self, SettledTable};
 use super::shape::Shape;
 use crate::error::{Error, Kind, Result};
 use crate::load::LoadSpec;
+use crate::load::bookkeeping::RowKind;
+use crate::load::merge::as_versions;
 use crate::schema::catalog::{Fitted, Table};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +22,8 @@ pub(super) struct Load {
     pub(super) tables: Vec<LoadTable>,
     /// How often rows were written.
     calls: u32,
+    /// The tables after the load, once it is settled.
+    pub(super) settled: Option<Vec<SettledTable>>,
 }
 
 /// What a load has for one table.
@@ -44,12 +49,23 @@ pub(super) struct CallSpan {
 impl Load {
     pub(super) fn new(spec: LoadSpec, folder: PathBuf) -> Result<Self> {
         files::create_folder(&folder)?;
-        Ok(Load { spec, folder, tables: Vec::new(), calls: 0 })
+        Ok(Load { spec, folder, tables: Vec::new(), calls: 0, settled: None })
     }
 
     /// Takes rows; gives how many each table took.
-    pub(super) fn write(&mut self, fitted: &[Fitted], place: &DatasetLayout, options: &Options) -> Result<Vec<u64>> {
+    pub(super) fn write(
+        &mut self,
+        mut fitted: Vec<Fitted>,
+        place: &DatasetLayout,
+        options: &Options,
+    ) -> Result<Vec<u64>> {
+        if self.calls == 0 {
+            settle::check_kind(&self.spec, place)?;
+        }
         self.calls += 1;
+        if self.spec.merge.rule.keeps_versions() {
+            fitted = as_versions(fitted, &self.spec.load_id)?;
+        }
         fitted.iter().map(|rows| self.write_table(rows, place, options)).collect()
     }
 
@@ -63,7 +79,7 @@ impl Load {
         };
         let (call, spec) = (self.calls, &self.spec);
         let table = &mut self.tables[index];
-        table.reshape(&fitted.table)?;
+        table.reshape(&fitted.table, spec.row_kind(&fitted.table))?;
         let before = table.rows;
         for batch in &fitted.batches {
             let rows = table.shape.stamp(batch, &spec.load_id, spec.loaded_at)?;
@@ -83,7 +99,7 @@ impl Load {
         files::create_folder(&folder)?;
         self.tables.push(LoadTable {
             table: table.clone(),
-            shape: Shape::of(table),
+            shape: Shape::of(table, self.spec.row_kind(table)),
             files: Vec::new(),
             calls: Vec::new(),
             rows: 0,
@@ -122,11 +138,11 @@ impl Load {
 
 impl LoadTable {
     /// Follows the catalog. Where files would look different from now on, new ones are begun.
-    fn reshape(&mut self, table: &Table) -> Result<()> {
+    fn reshape(&mut self, table: &Table, kind: RowKind) -> Result<()> {
         if self.table == *table {
             return Ok(());
         }
-        let shape = Shape::of(table);
+        let shape = Shape::of(table, kind);
         if shape.differs(&self.shape) {
             self.finish_files()?;
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Root rows whose ids are held in memory at once.
-const IDS_IN_MEMORY: u64 = 1 << 19;
+pub(super) const IDS_IN_MEMORY: u64 = 1 << 19;
 
 /// Marks on rows of a file.
 #[derive(Debug, Clone, Default)]

@@ -14,13 +14,16 @@ mod book;
 mod cursors;
 mod fate;
 mod files;
+mod history;
 mod ids;
 mod journal;
 mod layout;
 mod load;
 mod merge;
 mod parents;
+mod records;
 mod rows;
+mod settle;
 mod shape;
 mod steps;
 mod version;
@@ -28,10 +31,12 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+use super::merge::Settled;
 use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::Point;
 use crate::plan::model::WriteDisposition;
-use crate::schema::catalog::Fitted;
+use crate::schema::catalog::{Catalog, Fitted};
 use crate::state::lock::{Claim, Lock};
 use journal::{Entry, Journal};
 use layout::{DatasetLayout, Layout};
@@ -138,9 +143,9 @@ impl ParquetFolder {
     /// Makes versions visible: all of them, whatever happens.
     fn publish(&mut self, entries: Vec<Entry>, place: &DatasetLayout) -> Result<()> {
         let journal = Journal { entries };
-        self.steps.reach();
+        self.steps.reach(Point::VersionsMade);
         journal.write(place)?;
-        self.steps.reach();
+        self.steps.reach(Point::JournalWritten);
         self.put_in_place(&journal, place).map_err(|e| {
             e.hint("the load is safe: the next run puts the remaining tables in place before it does anything else")
         })
@@ -204,11 +209,14 @@ impl ParquetFolder {
     }
 
     fn make_versions(&mut self, load: &mut Load, commit: &Commit, place: &DatasetLayout) -> Result<Vec<Entry>> {
-        load.finish_files()?;
-        self.steps.reach();
+        if load.settled.is_none() {
+            settle::settle(load, place, &commit.catalog)?;
+        }
+        self.steps.reach(Point::LoadSettled);
+        let tables = load.settled.take().unwrap_or_default();
         let mut versions = Versions::new(place, &load.spec.load_id, &self.options, load.folder.join("rewritten"))?;
         let made = versions
-            .add_load(load, &commit.catalog, &mut self.steps)
+            .add_load(load, tables, &commit.catalog, &mut self.steps)
             .and_then(|()| book::add_commit(&mut versions, place, &load.spec, commit));
         match made {
             Ok(()) => Ok(versions.into_entries()),
@@ -249,7 +257,8 @@ impl Destination for ParquetFolder {
 
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {
         self.tickets += 1;
-        let folder = self.layout.dataset(&spec.dataset).load(self.tickets);
+        let place = self.layout.dataset(&spec.dataset);
+        let folder = place.load(self.tickets);
         self.loads.insert(self.tickets, Load::new(spec, folder)?);
         Ok(Ticket(self.tickets))
     }
@@ -266,9 +275,16 @@ impl Destination for ParquetFolder {
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
         let load = self.loads.get_mut(&ticket.0).ok_or_else(unknown_ticket)?;
         let place = self.layout.dataset(&load.spec.dataset);
-        let taken = load.write(&fitted, &place, &self.options)?;
+        let taken = load.write(fitted, &place, &self.options)?;
         self.bound_memory()?;
         Ok(taken)
+    }
+
+    fn settle(&mut self, ticket: &Ticket, catalog: &Catalog) -> Result<Settled> {
+        let place = self.layout.dataset(&self.load(ticket)?.spec.dataset);
+        self.finish_commit(&place)?;
+        let load = self.loads.get_mut(&ticket.0).ok_or_else(unknown_ticket)?;
+        settle::settle(load, &place, catalog)
     }
 
     fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()> {

@@ -11,10 +11,10 @@ use super::ids::{self, id_at};
 use super::layout::DatasetLayout;
 use super::rows;
 use crate::error::{Error, Kind, Result};
-use crate::load::bookkeeping::{ID, LOAD_ID, LOADED_AT};
+use crate::load::bookkeeping::{ID, LOAD_ID, LOADED_AT, VALID_TO};
 use crate::load::values::{column_type, json_value};
 use crate::load::{ParentPage, ParentQuery, RowId};
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowSelection;
@@ -131,13 +131,13 @@ fn first_rows(files: &[PathBuf], query: &ParentQuery, rows_max: usize) -> Result
     let mut complete = true;
     for (file, path) in files.iter().enumerate() {
         let mut first_row = 0;
-        for batch in rows::batches(path, Some(&[ID, LOADED_AT, LOAD_ID]))? {
+        for batch in rows::batches(path, Some(&[ID, LOADED_AT, LOAD_ID, VALID_TO]))? {
             let batch = batch?;
             let row_keys = RowKeys::of(&batch, path)?;
             for i in 0..batch.num_rows() {
                 let place = row_keys.place(i, file, first_row);
                 let asked_for = query.after.is_none_or(|after| place.id > after);
-                if !asked_for || row_keys.is_of(i, query.except_load_id.as_deref()) {
+                if !asked_for || row_keys.is_past(i) || row_keys.is_of(i, query.except_load_id.as_deref()) {
                     continue;
                 }
                 chosen.insert(place);
@@ -157,6 +157,8 @@ struct RowKeys<'a> {
     ids: &'a arrow::array::FixedSizeBinaryArray,
     loaded_at: &'a arrow::array::TimestampMicrosecondArray,
     load_ids: &'a arrow::array::StringArray,
+    /// Until when a version was current, in tables that keep versions.
+    valid_to: Option<&'a ArrayRef>,
 }
 
 impl<'a> RowKeys<'a> {
@@ -170,7 +172,12 @@ impl<'a> RowKeys<'a> {
             ids: ids::id_array(batch.column_by_name(ID), path)?,
             loaded_at: loaded_at.ok_or_else(wrong)?,
             load_ids: batch.column_by_name(LOAD_ID).and_then(|c| c.as_string_opt::<i32>()).ok_or_else(wrong)?,
+            valid_to: batch.column_by_name(VALID_TO),
         })
+    }
+
+    fn is_past(&self, i: usize) -> bool {
+        self.valid_to.is_some_and(|times| times.is_valid(i))
     }
 
     fn place(&self, i: usize, file: usize, first_row: usize) -> Place {

@@ -1,7 +1,9 @@
 //! What the row files of a table look like, and how rows of an older look are made to fit.
 
 use crate::error::{Error, Kind, Result};
-use crate::load::bookkeeping::{ID, LIST_INDEX, LOAD_ID, LOADED_AT, PARENT_ID, ROOT_ID, row_columns};
+use crate::load::bookkeeping::{
+    CONTENT, ID, LIST_INDEX, LOAD_ID, LOADED_AT, PARENT_ID, ROOT_ID, RowKind, VALID_FROM, VALID_TO, row_columns,
+};
 use crate::schema::ColumnType;
 use crate::schema::catalog::{Column, Table};
 use crate::schema::widen::Recast;
@@ -19,9 +21,9 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn of(table: &Table) -> Arc<Shape> {
+    pub(super) fn of(table: &Table, kind: RowKind) -> Arc<Shape> {
         let data = table.columns.iter().map(|column| data_field(&column.name, column.data_type()));
-        let own = row_columns(table.is_root()).map(|(name, ..)| own_field(name));
+        let own = row_columns(kind).map(|(name, ..)| own_field(name));
         let schema = Schema::new(data.chain(own).collect::<Vec<_>>());
         Arc::new(Shape { columns: table.columns.clone(), schema: Arc::new(schema) })
     }
@@ -29,6 +31,11 @@ impl Shape {
     /// The schema of its files.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Its columns of values.
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
     }
 
     /// Whether files of `from` have to be rewritten to be like this.
@@ -47,7 +54,8 @@ impl Shape {
         self.assemble(count, |field| {
             Ok(match field.name().as_str() {
                 LOAD_ID => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(load_id, count))),
-                LOADED_AT => {
+                VALID_TO => new_null_array(field.data_type(), count),
+                LOADED_AT | VALID_FROM => {
                     let times = TimestampMicrosecondArray::from_value(loaded_at.timestamp_micros(), count);
                     Arc::new(times.with_timezone("UTC"))
                 }
@@ -93,9 +101,12 @@ fn extended(field: Field, name: &str) -> Field {
 
 fn own_field(name: &str) -> Field {
     match name {
-        ID | PARENT_ID | ROOT_ID => extended(Field::new(name, DataType::FixedSizeBinary(16), false), "arrow.uuid"),
+        ID | PARENT_ID | ROOT_ID | CONTENT => {
+            extended(Field::new(name, DataType::FixedSizeBinary(16), false), "arrow.uuid")
+        }
         LIST_INDEX => Field::new(name, ColumnType::BigInt.arrow(), false),
-        LOADED_AT => Field::new(name, ColumnType::TimestampTz.arrow(), false),
+        LOADED_AT | VALID_FROM => Field::new(name, ColumnType::TimestampTz.arrow(), false),
+        VALID_TO => Field::new(name, ColumnType::TimestampTz.arrow(), true),
         _ => Field::new(name, ColumnType::Varchar.arrow(), false),
     }
 }

@@ -1,6 +1,8 @@
 //! The steps of a commit, at each of which a test can have the process die.
 
-/// Counts the steps of commits. Outside tests it does nothing.
+use crate::failpoint::Point;
+
+/// The steps of commits. Unit tests die at one by its number, tests of the program by its name.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     #[cfg(test)]
@@ -10,13 +12,14 @@ pub(super) struct Steps {
 impl Steps {
     /// Stands between two effects on the disk.
     #[cfg(not(test))]
-    #[inline]
-    pub(super) fn reach(&mut self) {}
+    pub(super) fn reach(&mut self, point: Point) {
+        crate::failpoint::reach(point);
+    }
 
     /// Stands between two effects on the disk: here a killed process may have stopped. Unwinding to [`survives`] skips all
     /// that a kill would skip, as nothing cleans up when it is dropped.
     #[cfg(test)]
-    pub(super) fn reach(&mut self) {
+    pub(super) fn reach(&mut self, _: Point) {
         match &mut self.left {
             Some(0) => std::panic::resume_unwind(Box::new(Killed)),
             Some(left) => *left -= 1,

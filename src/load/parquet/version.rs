@@ -6,17 +6,19 @@ use super::files::{self, failed};
 use super::ids;
 use super::journal::Entry;
 use super::layout::{self, DatasetLayout};
-use super::load::{Load, LoadTable};
-use super::merge::{self, FileCalls, Marks, MergeFile, MergeTable};
+use super::load::Load;
+use super::merge::Marks;
 use super::rows::{self, RowFile, RowWriter};
+use super::settle::{Part, SettledTable, keeps_rows};
 use super::shape::Shape;
 use super::steps::Steps;
 use crate::error::Result;
-use crate::load::bookkeeping::{ID, ROOT_ID};
-use crate::plan::model::WriteDisposition;
+use crate::failpoint::Point;
+use crate::load::bookkeeping::{ID, VALID_TO};
 use crate::schema::catalog::{Catalog, Table};
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use chrono::{DateTime, Utc};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,15 +31,6 @@ pub(super) struct Versions<'a> {
     /// Where rewritten rows are written before their file has its place.
     scratch: PathBuf,
     entries: Vec<Entry>,
-}
-
-/// A file whose rows may go into a version.
-struct Part {
-    file: RowFile,
-    shape: Arc<Shape>,
-    dead: Marks,
-    /// For files of the load: which call each row came with.
-    calls: Option<FileCalls>,
 }
 
 impl<'a> Versions<'a> {
@@ -67,19 +60,17 @@ impl<'a> Versions<'a> {
         }
     }
 
-    /// Makes the versions of a resource's tables after a load.
-    pub(super) fn add_load(&mut self, load: &Load, after: &Catalog, steps: &mut Steps) -> Result<()> {
-        load.require_in(&after.tables)?;
-        let mut tables: Vec<(&Table, Vec<Part>)> = Vec::with_capacity(after.tables.len());
-        for table in &after.tables {
-            tables.push((table, self.parts(load, table)?));
-        }
-        if load.spec.keyed {
-            mark_superseded(&mut tables)?;
-        }
-        for (table, parts) in tables {
-            self.add_table(table, parts, load)?;
-            steps.reach();
+    /// Makes the versions of a resource's tables after a settled load.
+    pub(super) fn add_load(
+        &mut self,
+        load: &Load,
+        tables: Vec<SettledTable>,
+        after: &Catalog,
+        steps: &mut Steps,
+    ) -> Result<()> {
+        for SettledTable { table, parts } in tables {
+            self.add_table(&table, parts, load)?;
+            steps.reach(Point::VersionMade);
         }
         for gone in load.spec.catalog.tables.iter().filter(|_| load.spec.fresh) {
             if after.tables.iter().all(|table| table.name != gone.name) {
@@ -89,26 +80,15 @@ impl<'a> Versions<'a> {
         Ok(())
     }
 
-    /// All files whose rows may be in the next version of a table: those in place, then those of the load.
-    fn parts(&self, load: &Load, table: &Table) -> Result<Vec<Part>> {
-        let mut parts = Vec::new();
-        let before = load.spec.catalog.tables.iter().find(|t| t.name == table.name);
-        if let Some(before) = before.filter(|_| keeps_rows(load)) {
-            let shape = Shape::of(before);
-            for path in self.place.row_files(&table.name)? {
-                let file = RowFile { rows: rows::count(&path)?, path };
-                parts.push(Part { file, shape: shape.clone(), dead: Marks::default(), calls: None });
-            }
-        }
-        parts.extend(load.table(&table.name).into_iter().flat_map(load_parts));
-        Ok(parts)
-    }
-
     fn add_table(&mut self, table: &Table, parts: Vec<Part>, load: &Load) -> Result<()> {
-        let shape = Shape::of(table);
+        let shape = Shape::of(table, load.spec.row_kind(table));
         let facts: Vec<FileFacts> = parts
             .iter()
-            .map(|p| FileFacts { rows: p.file.rows, dead: p.dead.count(), outdated: shape.differs(&p.shape) })
+            .map(|p| FileFacts {
+                rows: p.file.rows,
+                dead: p.dead.count(),
+                outdated: p.retired.count() > 0 || shape.differs(&p.shape),
+            })
             .collect();
         let fates = fates(&facts, self.options.file_rows as u64);
         if self.is_unchanged(table, &parts, &facts, &fates, load)? {
@@ -119,7 +99,7 @@ impl<'a> Versions<'a> {
         for (part, fate) in parts.iter().zip(&fates) {
             match fate {
                 Fate::Keep => kept.push(part),
-                Fate::Rewrite => rewrite(part, &shape, &mut rewritten)?,
+                Fate::Rewrite => rewrite(part, &shape, load.spec.loaded_at, &mut rewritten)?,
                 Fate::Drop => {}
             }
         }
@@ -176,51 +156,15 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// Whether rows that were there before stay, as far as no newer ones take their place.
-fn keeps_rows(load: &Load) -> bool {
-    !load.spec.fresh && load.spec.write != WriteDisposition::Replace
-}
-
-fn load_parts(table: &LoadTable) -> Vec<Part> {
-    let spans: Arc<[_]> = table.calls.clone().into();
-    let mut first_row = 0;
-    let parts = table.files.iter().map(|(file, shape)| {
-        let calls = Some(FileCalls { spans: spans.clone(), first_row });
-        first_row += file.rows;
-        Part { file: file.clone(), shape: shape.clone(), dead: Marks::default(), calls }
-    });
-    parts.collect()
-}
-
-fn mark_superseded(tables: &mut [(&Table, Vec<Part>)]) -> Result<()> {
-    let of_load = |parts: &[Part]| parts.iter().filter(|p| p.calls.is_some()).map(|p| p.file.rows).sum::<u64>();
-    let root_rows = tables.iter().filter(|(t, _)| t.is_root()).map(|(_, parts)| of_load(parts)).sum();
-    let mut merge: Vec<MergeTable> = tables
-        .iter()
-        .map(|(table, parts)| MergeTable {
-            root_id_column: if table.is_root() { ID } else { ROOT_ID },
-            is_root: table.is_root(),
-            files: parts
-                .iter()
-                .map(|p| MergeFile { path: p.file.path.clone(), dead: Marks::default(), calls: p.calls.clone() })
-                .collect(),
-        })
-        .collect();
-    merge::mark_superseded(&mut merge, root_rows)?;
-    for ((_, parts), marked) in tables.iter_mut().zip(merge) {
-        for (part, file) in parts.iter_mut().zip(marked.files) {
-            part.dead = file.dead;
-        }
-    }
-    Ok(())
-}
-
 /// Writes the rows of a part that live on, as they have to look now.
-fn rewrite(part: &Part, shape: &Shape, out: &mut RowWriter) -> Result<()> {
+fn rewrite(part: &Part, shape: &Shape, retired_at: DateTime<Utc>, out: &mut RowWriter) -> Result<()> {
     let mut first_row = 0;
     for batch in rows::batches(&part.file.path, None)? {
-        let batch = batch?;
+        let mut batch = batch?;
         let count = batch.num_rows() as u64;
+        if part.retired.count() > 0 {
+            batch = retire(&batch, &part.retired, first_row, retired_at, &part.file.path)?;
+        }
         let living =
             if part.dead.count() == 0 { batch } else { living(&batch, &part.dead, first_row, &part.file.path)? };
         let rows = shape.convert(&living, &part.shape).map_err(|e| e.with("path", part.file.path.display()))?;
@@ -228,6 +172,21 @@ fn rewrite(part: &Part, shape: &Shape, out: &mut RowWriter) -> Result<()> {
         first_row += count;
     }
     Ok(())
+}
+
+/// Rows of which some are no longer current from a time on.
+fn retire(rows: &RecordBatch, retired: &Marks, first_row: u64, at: DateTime<Utc>, path: &Path) -> Result<RecordBatch> {
+    let schema = rows.schema();
+    let index = schema.index_of(VALID_TO).map_err(|e| files::broken_rows("read", path, e))?;
+    let mut columns = rows.columns().to_vec();
+    let before = columns[index].as_primitive_opt::<TimestampMicrosecondType>();
+    let before = before.ok_or_else(|| files::broken_rows("read", path, "a time is not a time"))?;
+    let time = |(row, before): (u64, Option<i64>)| {
+        if retired.contains(row) { Some(at.timestamp_micros()) } else { before }
+    };
+    let times: TimestampMicrosecondArray = (first_row..).zip(before).map(time).collect();
+    columns[index] = Arc::new(times.with_timezone("UTC"));
+    RecordBatch::try_new(schema, columns).map_err(|e| files::broken_rows("read", path, e))
 }
 
 fn living(batch: &RecordBatch, dead: &Marks, first_row: u64, path: &Path) -> Result<RecordBatch> {

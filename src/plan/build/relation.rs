@@ -6,7 +6,7 @@ use super::path;
 use super::resource::File;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Key, Node, Table, Value};
-use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope, WriteDisposition};
+use crate::plan::model::{FieldPath, OnMissingParentField, Parent, ParentScope};
 use crate::schema::names;
 
 /// Keys that say something of a parent.
@@ -103,48 +103,4 @@ fn include(node: &Node, parent: &str, scope: &mut Scope<'_>) -> Vec<(String, Fie
         }
     }
     columns
-}
-
-/// Key fields and disposition. Combinations that can't work are refused.
-///
-/// `default_key` identifies a record where the file says neither what does nor how rows are written.
-pub(super) fn write(
-    key: &Key,
-    layers: &Layers<'_>,
-    default_key: Option<&str>,
-    scope: &mut Scope<'_>,
-) -> (Vec<FieldPath>, WriteDisposition) {
-    let mut primary_key = path::fields(layers.get("primary_key"), scope);
-    let node = layers.get("write_disposition");
-    let is_merge = matches!(node.and_then(Node::resolved).as_deref(), None | Some("merge"));
-    if let (Some(default), true, None) = (default_key, is_merge, layers.entry("primary_key")) {
-        primary_key.push(FieldPath(vec![default.to_owned()]));
-    }
-    let has_key = layers.get("primary_key").is_some() || !primary_key.is_empty();
-    let disposition = match node.and_then(Node::resolved).as_deref() {
-        Some("replace") => WriteDisposition::Replace,
-        Some("merge") => WriteDisposition::Merge,
-        Some(_) => WriteDisposition::Append,
-        None if has_key => WriteDisposition::Merge,
-        None => WriteDisposition::Append,
-    };
-    let place = node.map_or(key.span.clone(), |n| n.span.clone());
-    if let Some(node) = layers.get("primary_key").filter(|node| node.one_or_many().is_empty()) {
-        let help = "name the fields that identify a record, or write `primary_key = false`";
-        scope.found.error(node.span.clone(), "`primary_key` names no field").help(help);
-    } else if disposition == WriteDisposition::Merge && !has_key {
-        let message = format!("`{}` can't merge without a `primary_key`", key.name);
-        scope.found.error(place.clone(), message).help("name the fields that identify a record, or use \"append\"");
-    }
-    if disposition == WriteDisposition::Replace && layers.get("incremental").is_some() {
-        let message = format!("`{}` can't be replaced and incremental: each run would keep only what is new", key.name);
-        scope.found.error(place.clone(), message).help("use \"merge\" or \"append\", or set `incremental = false`");
-    }
-    let is_changed = layers.get("parents").and_then(Node::resolved).as_deref() == Some("changed");
-    if disposition == WriteDisposition::Replace && is_changed {
-        let message =
-            format!("`{}` can't be replaced by the rows of changed parents: those of the others would go", key.name);
-        scope.found.error(place, message).help("use \"merge\" or \"append\", or `parents = \"all\"`");
-    }
-    (primary_key, disposition)
 }

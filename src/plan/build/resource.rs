@@ -2,6 +2,7 @@
 
 use super::layers::Layers;
 use super::scope::{Scope, Use};
+use super::write::{Write, write};
 use super::{answers, auth, column, format, incremental, lint, paginator, path, poll, relation, request};
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
@@ -47,7 +48,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let parent = relation::parent(key, table, &own, file, &uses, scope);
     let format = format::format(&own, file.path, scope);
     let default_key = (format.kind == Some(FormatKind::File)).then_some("path");
-    let (primary_key, write) = relation::write(key, &own, default_key, scope);
+    let Write { primary_key, disposition, merge } = write(key, table, &own, default_key, scope);
     let selector = match own.get("data_selector") {
         Some(node) => path::selector(node, scope),
         None if format.kind == Some(FormatKind::File) => Some(Selector::Path(Vec::new())),
@@ -85,7 +86,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         incremental,
         parent,
         primary_key,
-        write,
+        write: disposition,
+        merge,
         exclude,
         columns,
     };
