@@ -16,6 +16,7 @@ mod incremental;
 mod lock;
 mod mindstamp;
 mod paging;
+mod partitions;
 mod schema;
 mod secrets;
 mod tapes;

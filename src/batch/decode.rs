@@ -5,6 +5,7 @@ use super::shape::{ROOT, Shape, ShapeSpec, TableId};
 use super::{Chunk, ChunkColumn, Decoded, Lineage};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::OnCursorMissing;
+use crate::schema::ColumnType;
 use crate::schema::catalog::{Catalog, Source};
 use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Int64Array};
 use arrow::buffer::Buffer;
@@ -33,7 +34,7 @@ impl DecodeSpec {
     }
 }
 
-/// Columns from the parent, the same for every row of a page.
+/// Columns that the request brought, the same for every row of a page: from the parent, the partition, or `add_columns`.
 pub type ParentColumns = [(String, Value)];
 
 /// Decodes the pages of one resource, and learns its shape from them.
@@ -119,6 +120,13 @@ impl Decoder {
         let t = &mut self.shape.tables[table];
         let rows = t.rows.count;
         let mut columns = Vec::with_capacity(t.columns.len() + parent.len());
+        // First, so that they have their names: a field of the API of the same name is the one that gets another.
+        if table == ROOT {
+            for (name, value) in parent {
+                let declared = self.spec.shape.declared.iter().find(|(n, _)| n == name).map(|(_, t)| *t);
+                columns.push(constant(name, value, rows, declared)?);
+            }
+        }
         for column in &mut t.columns {
             if !column.buffer.is_touched() {
                 column.buffer.truncate(0);
@@ -134,11 +142,6 @@ impl Decoder {
             root_ids: id_array(t.rows.root.iter().map(|r| ids[ROOT][*r as usize]), rows),
             list_index: Arc::new(Int64Array::from(std::mem::take(&mut t.rows.index))),
         });
-        if table == ROOT {
-            for (name, value) in parent {
-                columns.push(constant(name, value, rows)?);
-            }
-        }
         Ok(Chunk { table: t.path.clone(), columns, row_count: rows, ids: id_array(own.iter().copied(), rows), lineage })
     }
 }
@@ -195,12 +198,13 @@ pub(crate) fn retain(chunk: Chunk, mask: &BooleanArray) -> Result<Chunk> {
 }
 
 /// A column with the same value in every row, read like any other value.
-fn constant(name: &str, value: &Value, rows: usize) -> Result<ChunkColumn> {
-    let mut buffer = super::column::ColumnBuffer::new(Default::default(), None);
+fn constant(name: &str, value: &Value, rows: usize, declared: Option<ColumnType>) -> Result<ChunkColumn> {
+    let mut buffer = super::column::ColumnBuffer::new(Default::default(), declared);
     let text = value.to_string();
     for _ in 0..rows {
         match value {
             Value::Null => buffer.null(),
+            _ if declared == Some(ColumnType::Json) => buffer.json(text.as_bytes()),
             Value::Bool(b) => buffer.boolean(*b)?,
             Value::Number(n) => match n.as_i64() {
                 Some(i) => buffer.int(i)?,
@@ -210,11 +214,12 @@ fn constant(name: &str, value: &Value, rows: usize) -> Result<ChunkColumn> {
             Value::Array(_) | Value::Object(_) => buffer.text(text.as_bytes())?,
         }
     }
-    let (array, observed) = buffer.finish(rows).map_err(|_| Error::new(Kind::Internal, "an undeclared column"))?;
-    Ok(ChunkColumn { source: Source::Parent(name.to_owned()), observed, declared: None, array })
+    let source = Source::Parent(name.to_owned());
+    let (array, observed) = buffer.finish(rows).map_err(|row| undeclared(&source, declared, row))?;
+    Ok(ChunkColumn { source, observed, declared, array })
 }
 
-fn undeclared(source: &Source, declared: Option<crate::schema::ColumnType>, row: usize) -> Error {
+fn undeclared(source: &Source, declared: Option<ColumnType>, row: usize) -> Error {
     let field = match source {
         Source::Field(path) => path.join("."),
         Source::Value => "value".to_owned(),

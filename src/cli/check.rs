@@ -110,7 +110,8 @@ fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
         .incremental
         .as_ref()
         .map(|incremental| incremental.cursor_paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "));
-    let parent = resource.parent.as_ref().and_then(|p| pipeline.resource(&p.resource)).map(|p| p.name.clone());
+    let parent = resource.parent.as_ref().and_then(|p| pipeline.resource(&p.resource)).map(|p| p.name.as_str());
+    let runs_for: Vec<&str> = parent.into_iter().chain(resource.partitions.as_ref().map(|_| "partitions")).collect();
     let write = if resource.selected { resource.write.name() } else { "not selected" };
     [
         resource.name.clone(),
@@ -119,7 +120,7 @@ fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
         write.to_owned(),
         resource.paginator.kind().to_owned(),
         cursor.unwrap_or_else(dash),
-        parent.unwrap_or_else(dash),
+        if runs_for.is_empty() { dash() } else { runs_for.join(" × ") },
     ]
 }
 

@@ -64,6 +64,8 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         response_actions: Vec::new(),
         incremental: None,
         parent: None,
+        partitions: None,
+        add_columns: Vec::new(),
         primary_key: Vec::new(),
         write: WriteDisposition::Append,
         exclude: Vec::new(),

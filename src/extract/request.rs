@@ -190,6 +190,18 @@ fn form(fields: &[(String, Vec<Text>)], scope: &Scope) -> Result<String> {
     Ok(form.finish())
 }
 
+/// Columns of a request: a text that is exactly one expression keeps its value's type; one that gives none is null.
+///
+/// # Errors
+/// An expression fails on its values.
+pub fn columns(templates: &[(String, JsonTemplate)], scope: &Scope) -> Result<Vec<(String, Value)>> {
+    let column = |(name, template): &(String, JsonTemplate)| match json(template, scope) {
+        Ok(value) => Ok((name.clone(), value.unwrap_or_default())),
+        Err(error) => Err(error.with("add_columns", name)),
+    };
+    templates.iter().map(column).collect()
+}
+
 /// A JSON value; `None` where its text gives none. That drops the innermost member or element around it.
 fn json(template: &JsonTemplate, scope: &Scope) -> Result<Option<Value>> {
     Ok(Some(match template {

@@ -2,10 +2,13 @@
 //! combinations, values with a form of their own. A mistake goes to the diagnostics, and building goes on, so that all are
 //! found at once.
 
+mod added;
 mod client;
 mod incremental;
 mod layers;
 mod paginator;
+mod parent;
+mod partition;
 mod path;
 mod relation;
 mod request;
@@ -34,16 +37,16 @@ pub fn pipeline(
     let vars = variables(table, overrides, found);
     let mut scope = Scope::new(found, &vars);
     let client_table = table.get("client").and_then(Node::as_table);
-    let client = client_table.and_then(|client| client::client(client, file, &mut scope));
+    let shared = client_table.and_then(|client| client::client(client, file, &mut scope));
     uses.append(&mut scope.uses);
-    let resources = resources(table, client.as_ref(), &vars, &mut uses, found);
+    let resources = resources(file, table, shared.as_ref(), &vars, &mut uses, found);
     warn_of_unused(table, &uses, found);
     Some(Pipeline {
         name,
         description: table.get("description").and_then(Node::resolved),
         dataset,
         file: file.to_owned(),
-        client: client?,
+        client: shared?.client,
         vars,
         resources: resources?,
     })
@@ -96,8 +99,9 @@ fn variables(table: &Table, overrides: &[(String, String)], found: &mut Diagnost
 }
 
 fn resources(
+    path: &Path,
     table: &Table,
-    client: Option<&super::model::Client>,
+    shared: Option<&client::Shared>,
     vars: &[(String, Text)],
     uses: &mut Vec<Use>,
     found: &mut Diagnostics,
@@ -110,10 +114,12 @@ fn resources(
     check_tables(entries, found);
     let empty = Table::default();
     let file = resource::File {
+        path,
         client: table.get("client").and_then(Node::as_table).unwrap_or(&empty),
         defaults: table.get("resource_defaults").and_then(Node::as_table).unwrap_or(&empty),
         resources: entries,
-        resolved: client,
+        resolved: shared.map(|shared| &shared.client),
+        base_path: shared.and_then(|shared| shared.base_path.as_ref()),
     };
     let mut built = Vec::with_capacity(entries.len());
     for index in order(&file, found)? {

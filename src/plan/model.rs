@@ -1,6 +1,12 @@
 //! What a run will do: resolved, validated, closed. Nothing here reads a file, the network, the clock or the
 //! environment, and nothing here is deserialised.
 
+mod relation;
+
+pub use relation::{
+    OnMissingField, Parent, ParentBatch, ParentField, ParentScope, PartitionList, PartitionRows, Partitions,
+};
+
 use super::template::Template;
 use crate::schema::ColumnType;
 use crate::secret::Secret;
@@ -143,7 +149,11 @@ pub struct Resource {
     pub incremental: Option<Incremental>,
     /// The resource whose rows this one runs for.
     pub parent: Option<Parent>,
-    /// API field paths that identify a record; empty: none. `include_from_parent` columns are named as columns.
+    /// The lists whose rows it runs for; with a parent, for each of its rows.
+    pub partitions: Option<Partitions>,
+    /// Columns of each record, evaluated once per request: column name, value.
+    pub add_columns: Vec<(String, JsonTemplate)>,
+    /// API field paths that identify a record; empty: none. Columns that requests bring are named as columns.
     pub primary_key: Vec<FieldPath>,
     /// How rows meet those already there.
     pub write: WriteDisposition,
@@ -431,39 +441,6 @@ pub enum OnCursorMissing {
     Include,
     /// It is left out, and counted.
     Exclude,
-}
-
-/// The resource whose rows this one runs for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parent {
-    /// Its name.
-    pub resource: String,
-    /// Fields of the parent that the request uses (`parent.FIELD` in templates).
-    pub fields: Vec<FieldPath>,
-    /// Columns added to each row: column name, parent field.
-    pub include: Vec<(String, FieldPath)>,
-    /// Which parents.
-    pub scope: ParentScope,
-    /// What a null or missing field of `fields` means.
-    pub on_missing_field: OnMissingParentField,
-}
-
-/// Which parents a child runs for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParentScope {
-    /// Every known one, from the warehouse and this run.
-    All,
-    /// Those loaded since the child last came through without a failure.
-    Changed,
-}
-
-/// What a null or missing parent field means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnMissingParentField {
-    /// An error that names the parent row.
-    Raise,
-    /// The parent is skipped, counted and reported.
-    Skip,
 }
 
 /// How rows meet those already there.

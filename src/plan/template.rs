@@ -6,6 +6,7 @@
 mod expression;
 mod filters;
 mod scope;
+mod split;
 
 pub use scope::Scope;
 
@@ -13,6 +14,7 @@ use super::model::FieldPath;
 use crate::error::{Error, Kind, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -69,6 +71,9 @@ pub struct TemplateError {
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same for what stands between values: delimiters that a segment may hold (RFC 3986 section 3.3) stay.
+const SEPARATOR: &AsciiSet = &SEGMENT.remove(b',').remove(b';').remove(b':').remove(b'+').remove(b'*');
 
 impl Template {
     /// Compiles a text. Unknown names, unknown filters and syntax errors are found here.
@@ -139,6 +144,11 @@ impl Template {
         }
     }
 
+    /// Whether it is exactly one expression: in JSON it keeps its value's type.
+    pub fn is_one_expression(&self) -> bool {
+        matches!(self.inner.parts.as_slice(), [Part::Name { .. } | Part::Expression { .. }])
+    }
+
     /// The names that expressions use, in the order of the text.
     pub fn references(&self) -> &[Reference] {
         &self.inner.references
@@ -171,7 +181,7 @@ impl Template {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 part => match part.evaluate(scope)? {
-                    Some(value) => push_text(&mut out, &value),
+                    Some(value) => push_text(&mut out, &value, scope),
                     None => return Ok(None),
                 },
             }
@@ -197,14 +207,21 @@ impl Template {
                 Error::new(Kind::Data, "an expression in the path has no value").with("expression", written)
             })?;
             let mut text = String::new();
-            push_text(&mut text, &value);
+            push_text(&mut text, &value, scope);
             // A URL parser would drop these segments, also in their encoded forms: the request would go elsewhere.
             if matches!(text.as_str(), "" | "." | "..") {
                 return Err(Error::new(Kind::Data, "an expression in the path gives no usable segment")
                     .with("expression", written)
                     .hint("a path segment can't be empty, `.` or `..`"));
             }
-            out.extend(utf8_percent_encode(&text, SEGMENT));
+            match (batch_of(&value, scope), text) {
+                (Some((values, separator)), _) => {
+                    let texts: Vec<String> =
+                        values.iter().map(|v| utf8_percent_encode(&text_of(v), SEGMENT).to_string()).collect();
+                    out.push_str(&texts.join(&utf8_percent_encode(separator, SEPARATOR).to_string()));
+                }
+                (None, text) => out.extend(utf8_percent_encode(&text, SEGMENT)),
+            }
         }
         Ok(out)
     }
@@ -255,11 +272,26 @@ impl Part {
     }
 }
 
-/// Adds a value as a request shows it: text as it is, everything else as JSON.
-fn push_text(out: &mut String, value: &Value) {
+/// Adds a value as a request shows it: text as it is, the values of a batch joined, everything else as JSON.
+fn push_text(out: &mut String, value: &Value, scope: &Scope) {
+    match batch_of(value, scope) {
+        Some((values, separator)) => {
+            out.push_str(&values.iter().map(text_of).collect::<Vec<_>>().join(separator));
+        }
+        None => out.push_str(&text_of(value)),
+    }
+}
+
+/// The values of a batch, and what stands between them.
+fn batch_of<'v>(value: &'v Value, scope: &'v Scope) -> Option<(&'v [Value], &'v str)> {
+    Some((value.as_array()?, scope.batch_separator.as_deref()?))
+}
+
+/// One value as text.
+pub fn text_of(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::String(text) => out.push_str(text),
-        other => out.push_str(&other.to_string()),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 

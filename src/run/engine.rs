@@ -1,7 +1,6 @@
 //! The run itself: what is run, in which order things are opened and closed.
 
-use super::fanout::{Parents, fields_of};
-use super::feed::{Feed, feed};
+use super::fanout::{check_files, connect, sources};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
 use super::resource;
@@ -20,7 +19,7 @@ use crate::http::{self, Credentials, Http};
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, OnCursorMissing, Pipeline, Resource, WriteDisposition};
+use crate::plan::model::{Client, JsonTemplate, OnCursorMissing, Pipeline, Resource, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use crate::state::file::{Finding, StateCopy, compare};
@@ -29,7 +28,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 
 /// What to run, and how.
 pub struct RunOptions<'a> {
@@ -87,6 +86,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let started_at = options.tape.started_at().unwrap_or(loaded_at);
     let pipeline = Arc::new(options.pipeline);
     check_names(&pipeline, &options.resources)?;
+    pipeline.resources.iter().filter_map(|r| r.partitions.as_ref()).try_for_each(check_files)?;
     let settings = options.settings;
     let vars = render_vars(&pipeline)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
@@ -296,17 +296,16 @@ async fn run_resources(
     }
     let _display = Display::start(trackers.clone(), style);
     let mut tasks = Vec::new();
+    let mut above: Vec<watch::Receiver<()>> = Vec::new();
     for (resource, tracker) in running.iter().zip(trackers) {
         let cursor = stored_cursor(stored, resource, context.full_refresh)?;
         let catalog = match (context.full_refresh, stored.catalogs.get(&resource.name)) {
             (false, Some(catalog)) => catalog.clone(),
             _ => Catalog::default(),
         };
-        let parents = resource.parent.as_ref().map(|spec| Parents {
-            fields: fields_of(spec, pipeline.resource(&spec.resource)),
-            spec: spec.clone(),
-            live: receivers.remove(&resource.name),
-        });
+        let sources = sources(pipeline, resource, receivers.remove(&resource.name), &above);
+        let (ended, end) = watch::channel(());
+        above.push(end);
         let task = Arc::new(Task {
             context: context.clone(),
             credentials: credentials
@@ -319,12 +318,20 @@ async fn run_resources(
             resource: Arc::new((*resource).clone()),
             tracker,
         });
-        tasks.push((task, cursor, parents));
+        tasks.push((task, cursor, sources, ended));
     }
     // Nothing is requested before everything is ready.
     let tasks: Vec<_> = tasks
         .into_iter()
-        .map(|(task, cursor, parents)| (task.resource.name.clone(), tokio::spawn(resource::run(task, cursor, parents))))
+        .map(|(task, cursor, sources, ended)| {
+            let name = task.resource.name.clone();
+            let run = async move {
+                let report = resource::run(task, cursor, sources).await;
+                drop(ended);
+                report
+            };
+            (name, tokio::spawn(run))
+        })
         .collect();
     let mut reports = Vec::new();
     for (name, task) in tasks {
@@ -334,23 +341,6 @@ async fn run_resources(
         }));
     }
     Ok(reports)
-}
-
-type Feeds = HashMap<String, Vec<Feed>>;
-type Receivers = HashMap<String, Receiver<Vec<super::feed::ParentRow>>>;
-
-/// Connects each running parent with its running children.
-fn connect(running: &[&Resource]) -> (Feeds, Receivers) {
-    let (mut feeds, mut receivers) = (Feeds::new(), Receivers::new());
-    for child in running {
-        let Some(parent) = &child.parent else { continue };
-        if let Some(resource) = running.iter().find(|r| r.name == parent.resource) {
-            let (sender, receiver) = feed(fields_of(parent, Some(resource)));
-            feeds.entry(parent.resource.clone()).or_default().push(sender);
-            receivers.insert(child.name.clone(), receiver);
-        }
-    }
-    (feeds, receivers)
 }
 
 fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored: &Stored, load_id: &str) -> LoadSpec {
@@ -384,11 +374,15 @@ fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Re
 }
 
 fn decode_spec(resource: &Resource) -> DecodeSpec {
-    let included: Vec<&String> = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name)).collect();
+    let from_parent = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name));
+    let from_partition = resource.partitions.iter().flat_map(|p| p.include.iter().map(|(name, _)| name));
+    let added = resource.add_columns.iter().map(|(name, _)| name);
+    let brought: Vec<&String> = from_parent.chain(from_partition).chain(added).collect();
     let key = resource.primary_key.iter().map(|field| match &field.0[..] {
-        [name] if included.contains(&name) => KeyPart::Parent(name.clone()),
+        [name] if brought.contains(&name) => KeyPart::Parent(name.clone()),
         _ => KeyPart::Field(field.clone()),
     });
+    let of_run = resource.add_columns.iter().filter(|(_, value)| !tells_records_apart(value));
     let incremental = resource.incremental.as_ref();
     DecodeSpec {
         shape: ShapeSpec {
@@ -396,8 +390,20 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
             cursor: incremental.map(|i| i.cursor_paths.clone()).unwrap_or_default(),
             exclude: resource.exclude.clone(),
             declared: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.data_type?))).collect(),
+            of_run: of_run.map(|(name, _)| name.clone()).collect(),
         },
         id_from_content: resource.write == WriteDisposition::Append,
         on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
+    }
+}
+
+/// Whether a column that is added says something of the record, by its parent or partition. What tells only of the run must not
+/// make another row of a record that comes again.
+fn tells_records_apart(value: &JsonTemplate) -> bool {
+    match value {
+        JsonTemplate::Text(text) => {
+            text.template.references().iter().any(|r| matches!(r.path[0].as_str(), "parent" | "partition"))
+        }
+        JsonTemplate::Literal(_) | JsonTemplate::Array(_) | JsonTemplate::Object(_) => false,
     }
 }

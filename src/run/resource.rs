@@ -1,6 +1,7 @@
 //! One resource from its first request to its last commit.
 
-use super::fanout::{self, Parents};
+use super::fanout::{self, Sources};
+use super::feed::Feed;
 use super::report::{ResourceReport, Status};
 use super::unit::{Sink, Task, Unit};
 use super::writer::{Checkpoint, Written};
@@ -31,15 +32,18 @@ pub(super) struct Outcome {
 }
 
 /// Runs a resource and reports. Never fails: what went wrong is in the report.
-pub(super) async fn run(task: Arc<Task>, cursor: Option<CursorValue>, parents: Option<Parents>) -> ResourceReport {
+pub(super) async fn run(task: Arc<Task>, cursor: Option<CursorValue>, sources: Option<Sources>) -> ResourceReport {
     task.tracker.begun.store(true, Ordering::Relaxed);
     let cursor_before = cursor.as_ref().map(ToString::to_string);
     tracing::info!(resource = %task.resource.name, cursor = cursor_before.as_deref().unwrap_or("none"), "begun");
-    let mut outcome = match parents {
-        Some(parents) => fanout::run(&task, parents).await,
+    let mut outcome = match sources {
+        Some(sources) => fanout::run(&task, sources).await,
         None => run_root(&task, cursor).await,
     };
     let written = finish(&task, &mut outcome).await;
+    if status_of(&outcome) == Status::Completed {
+        task.feeds.iter().for_each(Feed::come_through);
+    }
     task.tracker.ended.store(true, Ordering::Relaxed);
     let report = report(&task, outcome, written, cursor_before);
     log_end(&report);
@@ -142,7 +146,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         warnings.push(format!("{missing} records have no cursor value; they were loaded and come again each time"));
     }
     let failed = outcome.error.filter(|e| e.kind() != Kind::Interrupted);
-    let moved = status == Status::Completed || task.resource.parent.is_some();
+    let moved = status == Status::Completed || task.resource.parent.is_some() || task.resource.partitions.is_some();
     ResourceReport {
         status,
         requests: count(&tracker.meter.requests),

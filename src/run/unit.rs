@@ -8,7 +8,7 @@ use super::writer::PageRows;
 use crate::batch::Decoded;
 use crate::batch::decode::{DecodeSpec, Decoder};
 use crate::error::{Error, Kind, Result};
-use crate::extract::{CursorValue, Page, Walk, WalkSpec, cursor};
+use crate::extract::{CursorValue, Page, Walk, WalkSpec, cursor, request};
 use crate::http::Credentials;
 use crate::load::CursorRow;
 use crate::plan::model::{Incremental, Resource, WriteDisposition};
@@ -38,7 +38,7 @@ pub(super) struct Task {
 pub(super) struct Unit {
     /// Parent fields, variables, run.
     pub(super) scope: Scope,
-    /// Columns from the parent.
+    /// Columns from the parent and the partition.
     pub(super) parent_columns: Vec<(String, Value)>,
     /// Name of the partition; empty for the resource itself.
     pub(super) partition: String,
@@ -146,6 +146,8 @@ impl Task {
         if let Some(incremental) = incremental {
             scope.cursor_start = cursor::start_text(incremental, unit.cursor.as_ref())?;
         }
+        let mut columns = unit.parent_columns.clone();
+        columns.extend(request::columns(&self.resource.add_columns, &scope)?);
         let mut walk = Walk::new(WalkSpec {
             resource: self.resource.clone(),
             client: self.context.client.clone(),
@@ -156,7 +158,7 @@ impl Task {
         });
         let mut newest = unit.cursor.clone();
         while let Some(page) = walk.next_page().await? {
-            let decoded = match self.decode(&page, &unit.parent_columns).await {
+            let decoded = match self.decode(&page, &columns).await {
                 Ok(decoded) => decoded,
                 Err(error) if error.kind() == Kind::Body => {
                     walk.ask_again(page.source.explain(error)).await?;

@@ -3,6 +3,7 @@
 mod operator;
 mod paging;
 mod pipeline;
+mod relations;
 
 pub use operator::CONFIG;
 pub use pipeline::PIPELINE;
@@ -10,6 +11,7 @@ pub use pipeline::PIPELINE;
 use super::spec::Kind;
 
 const TEXT: Kind = Kind::Text;
+const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const TEMPLATE: Kind = Kind::Template;
 const BOOLEAN: Kind = Kind::Boolean;
 const DURATION: Kind = Kind::Duration;

@@ -1,10 +1,10 @@
 //! Keys of a pipeline file.
 
 use super::paging::{MAX_PAGES, ON_REPEAT, PAGINATOR, RESPONSE_ACTIONS, SELECTED};
-use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT};
+use super::relations::RELATIONS;
+use super::{BOOLEAN, DURATION, POSITIVE, SCALAR, SIZE, STATUS, TEMPLATE, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
-const TEXTS: Kind = Kind::OneOrMany(&TEXT);
 const PARAMS: Kind = Kind::Map(&Kind::OneOrMany(&SCALAR));
 
 const AUTH: Key = Key::new(
@@ -203,41 +203,7 @@ const REQUEST: &[Key] = &[
     MAX_PAGES,
     ON_REPEAT,
     RESPONSE_ACTIONS,
-];
-
-const RELATIONS: &[Key] = &[
     Key::new("incremental", Kind::Table(&INCREMENTAL), "What is asked for since when").off(),
-    Key::new("parent", TEXT, "Runs once per row of this resource; its fields are `{{ parent.FIELD }}`").off(),
-    Key::new(
-        "include_from_parent",
-        Kind::Either(&[TEXTS, Kind::Map(&TEXT)]),
-        "Fields of the parent to store as `PARENT_FIELD`, or a table of column = field",
-    ),
-    Key::new(
-        "parents",
-        Kind::Choice(&Choice {
-            words: &[
-                ("all", "every known one, from the warehouse and this run"),
-                ("changed", "those loaded since this resource last came through without a failure"),
-            ],
-            later: &[],
-        }),
-        "Which parents",
-    )
-    .default("\"all\""),
-    Key::new(
-        "on_missing_parent_field",
-        Kind::Choice(&Choice {
-            words: &[
-                ("raise", "an error that names the parent row"),
-                ("skip", "the parent is skipped, counted and reported"),
-            ],
-            later: &[],
-        }),
-        "What a null or missing parent field means",
-    )
-    .default("\"raise\""),
-    SELECTED,
 ];
 
 /// The keys of three lists as one.
@@ -261,11 +227,7 @@ const RESOURCE_KEYS: [Key; REQUEST.len() + RELATIONS.len() + WRITE.len()] = {
 const RESOURCE: Table = Table {
     keys: &RESOURCE_KEYS,
     later: &[
-        "parent_batch",
-        "partitions",
-        "include_from_partition",
         "merge_key",
-        "add_columns",
         "transform",
         "hard_delete",
         "max_table_nesting",

@@ -6,20 +6,22 @@
 //! visible together. A process that dies leaves a write-ahead log, which the next open replays up to the last commit.
 
 mod create;
-mod file;
+pub(super) mod file;
+pub(super) mod lists;
 mod load;
 mod recast;
-mod session;
-mod sql;
+pub(super) mod session;
+pub(super) mod sql;
 
 pub use file::{STORAGE_VERSION_DEFAULT, Settings};
 
 use super::bookkeeping as book;
 use super::values::{column_type, json_value};
-use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::schema::catalog::Fitted;
 use arrow::array::{AsArray, RecordBatch};
+use lists::Lists;
 use load::{Load, id_from_text, id_text};
 use recast::Recasts;
 use serde_json::Value;
@@ -38,6 +40,7 @@ pub struct DuckDb {
     recasts: Recasts,
     loads: HashMap<u64, Load>,
     loads_begun: u64,
+    lists: Lists,
 }
 
 impl DuckDb {
@@ -52,7 +55,15 @@ impl DuckDb {
         let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
         let database_name = database_name.ok_or_else(|| internal("the database has no name"))?.to_owned();
         let path = settings.path.clone();
-        Ok(DuckDb { path, session, database_name, recasts, loads: HashMap::new(), loads_begun: 0 })
+        Ok(DuckDb {
+            path,
+            session,
+            database_name,
+            recasts,
+            loads: HashMap::new(),
+            loads_begun: 0,
+            lists: Lists::default(),
+        })
     }
 
     fn place(&self, dataset: &str) -> Place {
@@ -214,7 +225,17 @@ impl Destination for DuckDb {
         Ok(page)
     }
 
+    fn open_list(&mut self, query: &ListQuery) -> Result<List> {
+        let schema = self.place(&query.dataset).schema();
+        self.lists.open(self.session.another()?, &schema, query)
+    }
+
+    fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<Value>>> {
+        self.lists.page(list, after, limit)
+    }
+
     fn close(mut self: Box<Self>) -> Result<()> {
+        self.lists = Lists::default();
         // Loads that are still open roll back as their connections close.
         self.loads.clear();
         // The write-ahead log goes into the file: nothing stays beside it.

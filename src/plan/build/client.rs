@@ -1,11 +1,11 @@
 //! `[client]`.
 
-use super::scope::Scope;
+use super::scope::{Scope, Use};
 use crate::config::tree::{Node, Table, Value};
 use crate::config::values;
 use crate::plan::model::{AllowedHost, Auth, Client, RateLimit, Retry, Text};
 use crate::plan::suggest;
-use crate::plan::template;
+use crate::plan::template::{self, Template};
 use crate::secret::Secret;
 use std::path::Path;
 use std::time::Duration;
@@ -17,8 +17,21 @@ const RETRIED_STATUSES: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 /// Largest decompressed body by default, bytes.
 const RESPONSE_BYTES_MAX: u64 = 256 << 20;
 
+/// What all requests share, and the part of `base_url` that depends on the request.
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) base_path: Option<BasePath>,
+}
+
+/// The end of a `base_url` from the first value of a parent or partition on.
+pub(super) struct BasePath {
+    pub(super) template: Template,
+    /// The names in it.
+    pub(super) uses: Vec<Use>,
+}
+
 /// Builds what all requests share. None: a mistake was reported.
-pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Option<Client> {
+pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Option<Shared> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let timeout = table.get("timeout").and_then(Node::as_table);
     let wait = |name: &str, default_s| {
@@ -30,8 +43,9 @@ pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Optio
     let concurrency = table.get("concurrency").and_then(Node::as_count).and_then(|n| usize::try_from(n).ok());
     let user_agent = table.get("user_agent").and_then(Node::resolved);
     let flag = |name: &str| table.get(name).and_then(Node::as_boolean).unwrap_or(false);
-    Some(Client {
-        base_url: base_url(table.get("base_url")?, scope)?,
+    let (base_url, base_path) = base_url(table.get("base_url")?, scope)?;
+    let client = Client {
+        base_url,
         connect_timeout: wait("connect", 10),
         read_timeout: wait("read", 60),
         rate_limits,
@@ -43,16 +57,18 @@ pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Optio
         ca_certificate: table.get("ca_certificate").and_then(Node::resolved).map(|path| folder.join(path)),
         user_agent: user_agent.unwrap_or_else(|| concat!("pintail/", env!("CARGO_PKG_VERSION")).to_owned()),
         accept_invalid_certificates: flag("accept_invalid_certificates"),
-    })
+    };
+    Some(Shared { client, base_path })
 }
 
 /// Stands for an address that is not known while a file is checked without its variables.
 const UNKNOWN_ADDRESS: &str = "http://unknown.invalid/";
 
-fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<Url> {
+fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<(Url, Option<BasePath>)> {
     let text = node.as_text()?;
     let since = scope.uses.len();
     let template = scope.template(text)?;
+    let (template, base_path) = split_base(template, since, scope);
     if !scope.refuse_request_names(since, "base_url") {
         return None;
     }
@@ -72,13 +88,29 @@ fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<Url> {
         }
     };
     match usable_base(&url) {
-        Ok(url) => Some(url),
+        Ok(url) => Some((url, base_path)),
+        Err(_) if base_path.as_ref().is_some_and(|_| url.ends_with("://")) => {
+            let help = "write an absolute `path`, and list its hosts in `allowed_hosts`";
+            scope.found.error(node.span.clone(), "the host of `base_url` can't depend on a request").help(help);
+            None
+        }
         Err(message) => {
             let help = "write it as `https://api.example.com/v1/`";
             scope.found.error(node.span.clone(), message).help(help);
             None
         }
     }
+}
+
+/// What of a base is the same for all requests, and the rest from the last slash before a value of a parent or partition on. That
+/// keeps the origin, which gets the credentials, the same for all.
+fn split_base(template: Template, since: usize, scope: &mut Scope<'_>) -> (Template, Option<BasePath>) {
+    const ROOTS: [&str; 2] = ["parent", "partition"];
+    let Some((same, template)) = template.split_before(&ROOTS) else { return (template, None) };
+    let (uses, kept) = scope.uses.drain(since..).partition(|u: &Use| ROOTS.contains(&u.root()));
+    let kept: Vec<Use> = kept;
+    scope.uses.extend(kept);
+    (same, Some(BasePath { template, uses }))
 }
 
 /// A base as it is used: http or https, its path ending with a slash.

@@ -1,6 +1,7 @@
 //! The request of a resource.
 
 use super::layers::Layers;
+use super::resource::File;
 use super::scope::Scope;
 use crate::config::tree::{Key, Node, Value};
 use crate::plan::model::{BodySpec, Client, JsonTemplate, RequestSpec, Text};
@@ -15,7 +16,7 @@ pub(super) fn request(
     name: &str,
     own: &Layers<'_>,
     all: &Layers<'_>,
-    client: Option<&Client>,
+    file: &File<'_>,
     scope: &mut Scope<'_>,
 ) -> Option<RequestSpec> {
     let params: Vec<_> =
@@ -23,9 +24,10 @@ pub(super) fn request(
     let headers = headers(all, scope);
     let body = body(own, scope);
     let path = match own.get("path") {
-        Some(node) => path(node, client, scope)?,
+        Some(node) => path(node, file.resolved, scope)?,
         None => Template::literal(name),
     };
+    let path = below_base(path, file, scope);
     let method = own.get("method").and_then(Node::resolved);
     let default_method = if body.is_some() { "POST" } else { "GET" };
     let method = method.unwrap_or_else(|| default_method.to_owned());
@@ -56,12 +58,23 @@ fn headers(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<(String, Text)> {
 fn path(node: &Node, client: Option<&Client>, scope: &mut Scope<'_>) -> Option<Template> {
     let text = node.as_text()?.without_leading_slash();
     let template = scope.template(&text)?;
-    let written = template.source();
-    let is_absolute = written.starts_with("http://") || written.starts_with("https://");
-    if let Some(client) = client.filter(|_| is_absolute && !text.is_missing()) {
-        check_origin(node, written, client, scope);
+    if let Some(client) = client.filter(|_| is_absolute(&template) && !text.is_missing()) {
+        check_origin(node, template.source(), client, scope);
     }
     Some(template)
+}
+
+fn is_absolute(path: &Template) -> bool {
+    path.source().starts_with("http://") || path.source().starts_with("https://")
+}
+
+/// A relative path with the part of `base_url` that depends on the request in front of it.
+fn below_base(path: Template, file: &File<'_>, scope: &mut Scope<'_>) -> Template {
+    let Some(base) = file.base_path.filter(|_| !is_absolute(&path)) else { return path };
+    scope.uses.extend(base.uses.iter().cloned());
+    let is_separated = path.as_literal() == Some("") || base.template.source().ends_with('/');
+    let slash = if is_separated { "" } else { "/" };
+    Template::concat(vec![base.template.clone(), Template::literal(slash), path])
 }
 
 fn check_origin(node: &Node, written: &str, client: &Client, scope: &mut Scope<'_>) {
@@ -114,7 +127,8 @@ fn json_body(node: &Node, own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<Bod
     )))
 }
 
-fn json(node: &Node, scope: &mut Scope<'_>) -> Option<JsonTemplate> {
+/// A value whose texts may have expressions.
+pub(super) fn json(node: &Node, scope: &mut Scope<'_>) -> Option<JsonTemplate> {
     Some(match &node.value {
         Value::Text(_) | Value::Datetime(_) => JsonTemplate::Text(scope.text(node)?),
         Value::Integer(n) => JsonTemplate::Literal((*n).into()),

@@ -1,19 +1,25 @@
 //! `[resources.NAME]`, with what it inherits.
 
 use super::layers::Layers;
+use super::parent::Uses;
 use super::scope::{Scope, Use};
-use super::{client, incremental, paginator, path, relation, request};
+use super::{added, client, incremental, paginator, parent, partition, path, relation, request};
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Action, Client, Resource, ResponseAction, Selector};
 use crate::schema::names;
+use std::path::Path;
 
 /// The file's tables that a resource looks at.
 pub(super) struct File<'a> {
+    /// Its path, as the user named it.
+    pub(super) path: &'a Path,
     pub(super) client: &'a Table,
     pub(super) defaults: &'a Table,
     pub(super) resources: &'a [(Key, Node)],
     /// The client as it is built; none if it has a mistake.
     pub(super) resolved: Option<&'a Client>,
+    /// The part of `base_url` that depends on the request.
+    pub(super) base_path: Option<&'a client::BasePath>,
 }
 
 impl<'a> File<'a> {
@@ -34,11 +40,18 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let all = Layers(vec![table, file.defaults, file.client]);
     let auth = client::auth(all.entry("auth").map(|(_, node)| node), scope);
     let since = scope.uses.len();
-    let request = request::request(&key.name, &own, &all, file.resolved, scope);
+    let request = request::request(&key.name, &own, &all, file, scope);
     let uses: Vec<Use> = scope.uses[since..].to_vec();
     let paging = paginator::paging(&own, &all, &uses, scope);
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &uses, scope));
-    let parent = relation::parent(key, table, &own, file, &uses, scope);
+    let added_node = own.get("add_columns");
+    let (add_columns, added_uses) = added::columns(added_node, scope);
+    let used = Uses { request: &uses, added: &added_uses };
+    let parent = parent::parent(key, table, &own, file, used, scope);
+    let partitions = partition::partitions(key, table, &own, file, used, scope);
+    let cursor_paths: Vec<String> =
+        incremental.iter().flat_map(|i| i.cursor_paths.iter().map(ToString::to_string)).collect();
+    added::check_names(key, added_node, parent.as_ref(), partitions.as_ref(), &cursor_paths, scope);
     let (primary_key, write) = relation::write(key, &own, scope);
     let selector = match own.get("data_selector") {
         Some(node) => path::selector(node, scope).map(Selector::Path),
@@ -63,6 +76,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         response_actions,
         incremental,
         parent,
+        partitions,
+        add_columns,
         primary_key,
         write,
         exclude,

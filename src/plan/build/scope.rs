@@ -94,9 +94,6 @@ impl<'a> Scope<'a> {
     fn check(&mut self, used: &Use) {
         let name = used.path.join(".");
         match used.root() {
-            "partition" => {
-                self.found.error(used.span.clone(), format!("`{name}`: partitions are not yet supported"));
-            }
             "cursor" if used.is("cursor", "end") => {
                 self.found.error(used.span.clone(), "`cursor.end` is not yet supported");
             }
@@ -116,7 +113,7 @@ impl<'a> Scope<'a> {
     pub(super) fn refuse_request_names(&mut self, since: usize, place: &str) -> bool {
         let mut fine = true;
         for used in &self.uses[since..] {
-            if matches!(used.root(), "parent" | "page" | "cursor") {
+            if matches!(used.root(), "parent" | "partition" | "page" | "cursor") {
                 let message = format!("`{}` has no value in `{place}`", used.path.join("."));
                 self.found.error(used.span.clone(), message).help("`vars.NAME` and `run.started_at` can be used there");
                 fine = false;

@@ -193,3 +193,36 @@ fn every_listed_filter_and_test_exists_in_the_engine() {
         assert_ne!(error.ok().flatten().map(|e| e.kind()), Some(minijinja::ErrorKind::UnknownTest), "{name}");
     }
 }
+
+#[test]
+fn a_text_is_split_at_the_slash_before_the_first_value_of_a_request() {
+    let split = |text: &str| {
+        let parts = Template::parse(text).unwrap().split_before(&["partition"]);
+        parts.map(|(head, tail)| (head.source().to_owned(), tail.source().to_owned()))
+    };
+    let parts = |head: &str, tail: &str| Some((head.to_owned(), tail.to_owned()));
+    assert_eq!(split("https://a.test/v1/{{ vars.x }}/"), None);
+    assert_eq!(
+        split("https://a.test/v1/x-{{ partition.a }}/y/"),
+        parts("https://a.test/v1/", "x-{{ partition.a }}/y/")
+    );
+    assert_eq!(
+        split("https://a.test/{{ vars.x }}{{ partition.a | lower }}"),
+        parts("https://a.test/", "{{ vars.x }}{{ partition.a | lower }}")
+    );
+    assert_eq!(split("https://{{ partition.a }}.test/"), parts("https://", "{{ partition.a }}.test/"));
+}
+
+#[test]
+fn the_values_of_a_batch_are_joined_in_texts_and_stay_a_list_in_json() {
+    let scope = Scope {
+        parent: vec![(FieldPath(vec!["id".into()]), json!([1, "a/b"]))],
+        batch_separator: Some(",".into()),
+        ..Scope::default()
+    };
+    let template = |text: &str| Template::parse(text).unwrap();
+    assert_eq!(template("of {{ parent.id }}").render(&scope).unwrap().as_deref(), Some("of 1,a/b"));
+    assert_eq!(template("x/{{ parent.id }}").render_path(&scope).unwrap(), "x/1,a%2Fb");
+    assert_eq!(template("{{ parent.id }}").render_json(&scope).unwrap(), Some(json!([1, "a/b"])));
+    assert_eq!(template("{{ parent.id | join(';') }}").render(&scope).unwrap().as_deref(), Some("1;a/b"));
+}
