@@ -212,11 +212,11 @@ fn columns_read_times_as_the_file_says() {
         sent = { type = \"timestamptz\", format = \"epoch_ms\" }\nseen = { format = \"epoch_s\" }\n\
         day = { format = \"%d/%m/%Y\" }\nlocal = { timezone = \"Europe/Berlin\" }\n\
         none = { type = \"date\", format = \"%d/%m/%Y\" }\nshare = { type = \"double\" }\n";
-    let sql = "SELECT epoch_ms(sent), epoch_ms(seen), day, epoch_ms(local), none, share, typeof(seen), typeof(day), typeof(local) FROM api.items";
+    let sql = "SELECT epoch_ms(sent), epoch_ms(seen), day, epoch_ms(local), none, isnan(share), typeof(seen), typeof(day), typeof(local) FROM api.items";
     let zoned = "TIMESTAMP WITH TIME ZONE";
     assert_eq!(
         rows("application/json", body, keys, sql),
-        [["1700000000123", "1700000000000", "2025-12-31", "1782900000000", "NULL", "NaN", zoned, "DATE", zoned]]
+        [["1700000000123", "1700000000000", "2025-12-31", "1782900000000", "NULL", "true", zoned, "DATE", zoned]]
     );
     let wrong = "[resources.items.columns]\nday = { format = \"%d/%m/%Y\" }\n";
     refused("application/json", "[{\"day\":\"1/1/2026\"},{\"day\":\"2026-01-01\"}]", wrong, &["`day`", "row 2"]);

@@ -21,6 +21,7 @@ mod incremental;
 mod lock;
 mod mindstamp;
 mod paging;
+mod partitions;
 mod publish;
 mod row_order;
 mod schema;

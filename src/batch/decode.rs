@@ -5,6 +5,7 @@ use super::shape::{ROOT, Shape, ShapeSpec, TableId};
 use super::{Chunk, ChunkColumn, Decoded, Lineage};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::{ColumnHint, OnCursorMissing};
+use crate::schema::ColumnType;
 use crate::schema::catalog::{Catalog, Source};
 use crate::schema::names;
 use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Int64Array};
@@ -39,7 +40,7 @@ impl DecodeSpec {
     }
 }
 
-/// Columns from the parent, the same for every row of a page.
+/// Columns that the request brought, the same for every row of a page: from the parent, the partition, or `add_columns`.
 pub type ParentColumns = [(String, Value)];
 
 /// Decodes the pages of one resource, and learns its shape from them.
@@ -126,6 +127,13 @@ impl Decoder {
         let t = &mut self.shape.tables[table];
         let rows = t.rows.count;
         let mut columns = Vec::with_capacity(t.columns.len() + parent.len());
+        // First, so that they have their names: a field of the API of the same name is the one that gets another.
+        if table == ROOT {
+            for (name, value) in parent {
+                let hint = self.spec.shape.columns.iter().find(|hint| hint.name == *name);
+                columns.push(constant(name, value, rows, hint)?);
+            }
+        }
         for column in &mut t.columns {
             if !column.buffer.is_touched() {
                 column.buffer.truncate(0);
@@ -143,9 +151,6 @@ impl Decoder {
         });
         if table == ROOT {
             refuse_nulls(&self.spec.shape.columns, &columns)?;
-            for (name, value) in parent {
-                columns.push(constant(name, value, rows)?);
-            }
         }
         Ok(Chunk { table: t.path.clone(), columns, row_count: rows, ids: id_array(own.iter().copied(), rows), lineage })
     }
@@ -216,12 +221,15 @@ pub(crate) fn retain(chunk: Chunk, mask: &BooleanArray) -> Result<Chunk> {
 }
 
 /// A column with the same value in every row, read like any other value.
-fn constant(name: &str, value: &Value, rows: usize) -> Result<ChunkColumn> {
-    let mut buffer = super::column::ColumnBuffer::new(Default::default(), None);
+fn constant(name: &str, value: &Value, rows: usize, hint: Option<&ColumnHint>) -> Result<ChunkColumn> {
+    let declared = hint.and_then(|hint| hint.data_type);
+    let reading = hint.map(|hint| hint.reading.clone()).unwrap_or_default();
+    let mut buffer = super::column::ColumnBuffer::new(Default::default(), declared).reading(reading);
     let text = value.to_string();
     for _ in 0..rows {
         match value {
             Value::Null => buffer.null(),
+            _ if declared == Some(ColumnType::Json) => buffer.json(text.as_bytes()),
             Value::Bool(b) => buffer.boolean(*b)?,
             Value::Number(n) => match n.as_i64() {
                 Some(i) => buffer.int(i)?,
@@ -231,8 +239,9 @@ fn constant(name: &str, value: &Value, rows: usize) -> Result<ChunkColumn> {
             Value::Array(_) | Value::Object(_) => buffer.text(text.as_bytes())?,
         }
     }
-    let (array, observed) = buffer.finish(rows).map_err(|_| Error::new(Kind::Internal, "an undeclared column"))?;
-    Ok(ChunkColumn { source: Source::Parent(name.to_owned()), observed, declared: None, array })
+    let source = Source::Parent(name.to_owned());
+    let (array, observed) = buffer.finish(rows).map_err(|row| undeclared(&source, declared, row))?;
+    Ok(ChunkColumn { source, observed, declared, array })
 }
 
 /// Refuses nulls in columns of the record table that the file declares with `nullable = false`.
@@ -260,7 +269,7 @@ fn column_name(source: &Source) -> String {
     }
 }
 
-fn undeclared(source: &Source, declared: Option<crate::schema::ColumnType>, row: usize) -> Error {
+fn undeclared(source: &Source, declared: Option<ColumnType>, row: usize) -> Error {
     let field = match source {
         Source::Field(path) => path.join("."),
         Source::Value => "value".to_owned(),

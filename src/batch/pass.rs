@@ -39,7 +39,8 @@ impl<'s> Pass<'s> {
             KeyPart::Field(_) => None,
             KeyPart::Parent(name) => from_parent(name),
         });
-        let parent_text = parent.iter().map(|(n, v)| format!("{n}={v}\n")).collect::<String>();
+        let of_record = parent.iter().filter(|(name, _)| !spec.shape.of_run.contains(name));
+        let parent_text = of_record.map(|(n, v)| format!("{n}={v}\n")).collect::<String>();
         Pass {
             key: key.collect(),
             cursor: vec![None; spec.shape.cursor.len()],

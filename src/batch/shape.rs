@@ -30,6 +30,8 @@ pub struct ShapeSpec {
     pub exclude: Vec<FieldPath>,
     /// What the file says of the record table's columns.
     pub columns: Vec<ColumnHint>,
+    /// Columns that requests bring and that say nothing of a record: ids from content leave them out.
+    pub of_run: Vec<String>,
 }
 
 /// A part of a key.
@@ -37,7 +39,7 @@ pub struct ShapeSpec {
 pub enum KeyPart {
     /// A field of the record.
     Field(FieldPath),
-    /// A column from the parent.
+    /// A column that the request brought: from the parent, the partition, or `add_columns`.
     Parent(String),
 }
 

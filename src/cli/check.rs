@@ -107,7 +107,8 @@ fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
     let dash = || "-".to_owned();
     let same_table = resource.table == resource.name;
     let cursor = resource.incremental.as_ref().map(cursor_of);
-    let parent = resource.parent.as_ref().and_then(|p| pipeline.resource(&p.resource)).map(|p| p.name.clone());
+    let parent = resource.parent.as_ref().and_then(|p| pipeline.resource(&p.resource)).map(|p| p.name.as_str());
+    let runs_for: Vec<&str> = parent.into_iter().chain(resource.partitions.as_ref().map(|_| "partitions")).collect();
     let write = if resource.selected { resource.write.name() } else { "not selected" };
     [
         resource.name.clone(),
@@ -116,7 +117,7 @@ fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
         write.to_owned(),
         resource.paginator.kind().to_owned(),
         cursor.unwrap_or_else(dash),
-        parent.unwrap_or_else(dash),
+        if runs_for.is_empty() { dash() } else { runs_for.join(" × ") },
     ]
 }
 

@@ -147,9 +147,9 @@ fn type_help(kind: &Kind, node: &Node) -> Option<String> {
 /// Expressions are evaluated only where the description says so; elsewhere they would be taken as they are.
 fn check_plain(text: &super::text::Text, name: &str, found: &mut Diagnostics) {
     if let Some(span) = text.expression_span() {
-        found
-            .error(span, format!("`{{{{ … }}}}` can't be used in `{name}`"))
-            .help("expressions are evaluated in base_url, path, params, headers, json, form, body and auth");
+        found.error(span, format!("`{{{{ … }}}}` can't be used in `{name}`")).help(
+            "expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns and auth",
+        );
     }
 }
 

@@ -86,6 +86,14 @@ impl Diagnostics {
         &mut self.items[at]
     }
 
+    /// A place as `FILE:LINE:COLUMN`, for errors that are found later. Columns count characters from 1.
+    pub fn place(&self, span: Range<usize>) -> String {
+        let before = self.source.get(..span.start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = before.matches('\n').count() + 1;
+        format!("{}:{line}:{}", self.path, before[line_start..].chars().count() + 1)
+    }
+
     /// Whether the file can't be used.
     pub fn has_errors(&self) -> bool {
         self.items.iter().any(|d| d.severity == Severity::Error)

@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod env;
 pub mod json_schema;
 pub mod keys;
+mod lists;
 pub mod settings;
 pub mod spec;
 pub mod substitute;
@@ -64,8 +65,10 @@ pub fn pipeline(path: &Path, source: &str, vars: &[(String, String)], env: &Env,
     let mut found = Diagnostics::new(path.display().to_string(), source);
     let mut substituted = tree::Substituted::default();
     let sources = tree::Sources { env, folder: folder_of(path), secrets };
-    let pipeline = tree::parse(source, &sources, &mut found, &mut substituted).and_then(|table| {
+    let tree = tree::parse(source, &sources, &mut found, &mut substituted);
+    let pipeline = tree.and_then(|table| {
         check::check_table(&table, &keys::PIPELINE, 0..0, &mut found);
+        lists::check_files(&table, folder_of(path), secrets, &mut found, &mut substituted.missing);
         build::pipeline(path, &table, vars, &mut found)
     });
     let warnings = found.into_result(false)?;

@@ -309,7 +309,7 @@ fn further_mistakes_are_found_too() {
         (
             resource("primary_key = '{{ x }}'"),
             &[
-                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body and auth",
+                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns and auth",
             ],
         ),
         (
@@ -332,23 +332,9 @@ fn further_mistakes_are_found_too() {
 
 #[test]
 fn keys_and_values_of_later_versions_are_refused_by_name() {
-    let resources = [
-        "partitions",
-        "include_from_partition",
-        "parent_batch",
-        "add_columns",
-        "transform",
-        "max_table_nesting",
-        "nested",
-        "schema_contract",
-    ];
+    let resources = ["transform", "max_table_nesting", "nested", "schema_contract"];
     for name in resources {
         assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
-    }
-    let values = [("params = { a = '{{ partition.x }}' }", "`partition.x`: partitions are not yet supported")];
-    for (keys, message) in values {
-        let found = mistakes(&resource(keys));
-        assert!(found.iter().any(|m| m.ends_with(message)), "{keys}: {found:?}");
     }
 }
 
@@ -658,7 +644,7 @@ fn parents_come_first_and_their_fields_become_columns() {
     assert_eq!(columns("likes"), ["video=id"]);
     assert_eq!(plan.resource("comments").unwrap().request.path.source(), "v/{{ parent.id }}");
     let likes = plan.resource("likes").unwrap().parent.as_ref().unwrap();
-    assert_eq!((likes.scope, likes.on_missing_field), (ParentScope::Changed, OnMissingParentField::Skip));
+    assert_eq!((likes.scope, likes.on_missing_field), (ParentScope::Changed, OnMissingField::Skip));
 }
 
 #[test]
@@ -1031,5 +1017,42 @@ fn headers_and_first_cursors_that_can_not_be_sent_are_found_in_the_file() {
     assert_eq!(
         warnings(&resource("on_repeated_key = 'fail'")),
         ["4:1 `on_repeated_key` has no effect without a `primary_key`"]
+    );
+}
+
+#[test]
+fn what_children_need_of_ancestors_is_found_in_the_rows_of_their_parent() {
+    let plan = plan(&format!(
+        "{CLIENT}[resources.a]\npartitions={{values=['x'],name='r'}}\npath='{{{{ partition.r }}}}'\ninclude_from_partition=['r']\n\
+         [resources.b]\nparent='a'\npath='{{{{ parent.id }}}}'\ninclude_from_parent={{ top='id', r='partition.r' }}\n\
+         [resources.c]\nparent='b'\npath='{{{{ parent.parent.id }}}}/{{{{ parent.parent.partition.r }}}}'\n\
+         include_from_parent=['id','parent.id']\nadd_columns={{ note='{{{{ parent.note.text }}}}' }}\n"
+    ));
+    let parent = plan.resource("c").unwrap().parent.as_ref().unwrap();
+    let fields: Vec<String> = parent.fields.iter().map(|f| format!("{}={}", f.name, f.field)).collect();
+    assert_eq!(fields, ["parent.id=top", "parent.partition.r=r"]);
+    let included: Vec<String> = parent.include.iter().map(|(column, field)| format!("{column}={field}")).collect();
+    assert_eq!(included, ["b_id=id", "top=top"]);
+    assert_eq!(parent.further_fields.iter().map(|f| f.field.to_string()).collect::<Vec<_>>(), ["note.text"]);
+}
+
+#[test]
+fn lists_are_read_with_their_types_and_the_columns_that_requests_use() {
+    let plan = plan(&format!(
+        "{CLIENT}[resources.a]\npath='{{{{ partition.id }}}}'\nparams={{n='{{{{ partition.n }}}}'}}\n\
+         include_from_partition={{area='region'}}\nadd_columns={{ x='{{{{ partition.id }}}}-{{{{ partition.z }}}}' }}\n\
+         [[resources.a.partitions]]\nvalues=[{{ id=1, region='eu', z=1.5 }}]\n\
+         [[resources.a.partitions]]\nsql='FROM n'\non_missing='skip'\n"
+    ));
+    let partitions = plan.resource("a").unwrap().partitions.as_ref().unwrap();
+    assert_eq!(partitions.columns, ["n", "id"]);
+    assert_eq!(partitions.wanted(), ["n", "id", "z", "region"]);
+    assert_eq!(partitions.include, [("area".to_owned(), "region".to_owned())]);
+    let rows = serde_json::json!([{ "id": 1, "region": "eu", "z": 1.5 }]);
+    assert!(matches!(&partitions.lists[0].rows, PartitionRows::Values(found) if serde_json::json!(found) == rows));
+    assert!(matches!(&partitions.lists[1].rows, PartitionRows::Sql { query, .. } if query == "FROM n"));
+    assert_eq!(
+        partitions.lists.iter().map(|l| l.on_missing).collect::<Vec<_>>(),
+        [OnMissingField::Raise, OnMissingField::Skip]
     );
 }

@@ -68,6 +68,8 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         expect: None,
         incremental: None,
         parent: None,
+        partitions: None,
+        add_columns: Vec::new(),
         primary_key: Vec::new(),
         write: WriteDisposition::Append,
         merge: Merge::default(),

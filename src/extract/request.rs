@@ -7,9 +7,10 @@ use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::origin::Origins;
 use crate::plan::model::{AllowedHost, BodySpec, Client, JsonTemplate, RequestSpec, Resource, Text};
-use crate::plan::template::{Scope, push_text};
+use crate::plan::template::{Scope, text_of};
 use crate::secret::Secret;
 use bytes::Bytes;
+use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
@@ -55,9 +56,7 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
         let bounds = [(&incremental.start_param, &scope.cursor_start), (&incremental.end_param, &scope.cursor_end)];
         for (name, value) in bounds {
             if let (Some(name), Some(value)) = (name, value) {
-                let mut text = String::new();
-                push_text(&mut text, value);
-                params.set(name, &text);
+                params.set(name, &text_of(value));
             }
         }
     }
@@ -273,6 +272,18 @@ fn form(fields: &[(String, Vec<Text>)], scope: &Scope) -> Result<String> {
         }
     }
     Ok(form.finish())
+}
+
+/// Columns of a request: a text that is exactly one expression keeps its value's type; one that gives none is null.
+///
+/// # Errors
+/// An expression fails on its values.
+pub fn columns(templates: &[(String, JsonTemplate)], scope: &Scope) -> Result<Vec<(String, Value)>> {
+    let column = |(name, template): &(String, JsonTemplate)| match template.render(scope) {
+        Ok(value) => Ok((name.clone(), value.unwrap_or_default())),
+        Err(error) => Err(error.with("add_columns", name)),
+    };
+    templates.iter().map(column).collect()
 }
 
 fn holds_secret(body: &BodySpec) -> bool {

@@ -58,12 +58,16 @@ impl Packing {
     /// A body as it was before.
     ///
     /// # Errors
-    /// [`TransportErrorKind::Decode`]: it is cut short or broken. [`TransportErrorKind::TooLarge`]: more than `bytes_max` come
+    /// [`TransportErrorKind::Truncated`]: it is cut short. [`TransportErrorKind::Decode`]: it is broken. [`TransportErrorKind::TooLarge`]: more than `bytes_max` come
     /// out of it; not more than that is ever held.
     pub(super) fn unpack(self, body: &[u8], bytes_max: u64) -> Result<Bytes, TransportError> {
         let mut bytes = Vec::new();
         let read = self.reader(body).and_then(|r| r.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes));
-        read.map_err(|cause| TransportError::new(TransportErrorKind::Decode, cause.to_string()))?;
+        read.map_err(|cause| {
+            let is_cut = cause.kind() == io::ErrorKind::UnexpectedEof;
+            let kind = if is_cut { TransportErrorKind::Truncated } else { TransportErrorKind::Decode };
+            TransportError::new(kind, cause.to_string())
+        })?;
         if bytes.len() as u64 > bytes_max {
             let cause = format!("more than {bytes_max} bytes after decompression");
             return Err(TransportError::new(TransportErrorKind::TooLarge, cause));
@@ -92,7 +96,7 @@ mod tests {
             assert_eq!(&packing.unpack(body, 5).unwrap()[..], b"[1,2]");
             assert_eq!(packing.unpack(body, 4).unwrap_err().kind, TransportErrorKind::TooLarge);
             let cut = &body[..body.len() - 2];
-            assert_eq!(packing.unpack(cut, 5).unwrap_err().kind, TransportErrorKind::Decode);
+            assert_eq!(packing.unpack(cut, 5).unwrap_err().kind, TransportErrorKind::Truncated);
         }
         let bomb = gzip(&vec![b' '; 1 << 20]);
         assert_eq!(Packing::Gzip.unpack(&bomb, 1000).unwrap_err().kind, TransportErrorKind::TooLarge);

@@ -80,7 +80,7 @@ pub const STATE: OwnTable = OwnTable {
     columns: &[
         column("pipeline", Varchar, "Name of the pipeline"),
         column("resource", Varchar, "Name of the resource"),
-        column("partition", Varchar, "The parent's fields as JSON; empty for the resource itself"),
+        column("partition", Varchar, "Values of the parent or partition as JSON; empty for the resource itself"),
         column("cursor", Varchar, "Cursor, as JSON"),
         column("load_id", Varchar, "The load that moved it"),
         column("updated_at", TimestampTz, "When it was moved"),

@@ -27,6 +27,7 @@ use bookkeeping::RowKind;
 use chrono::{DateTime, Utc};
 use merge::{MergeSpec, Settled};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// A row's identity: 128 bits, stored as a UUID.
 pub type RowId = u128;
@@ -169,6 +170,26 @@ pub struct ParentQuery {
 /// Some parents: for each its id and the JSON value of each column. Rows are ordered by id.
 pub type ParentPage = Vec<(RowId, Vec<serde_json::Value>)>;
 
+/// A reading query whose rows are partitions.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// DuckDB schema or Parquet folder; its tables need no qualified name.
+    pub dataset: String,
+    /// One statement.
+    pub sql: String,
+    /// Folder that the files it names are relative to.
+    pub folder: PathBuf,
+}
+
+/// Rows of a query, put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Which list, for [`Destination::list_page`].
+    pub number: usize,
+    /// Its columns.
+    pub columns: Vec<String>,
+}
+
 /// A warehouse. See the module's contract.
 pub trait Destination: Send {
     /// Type and place, as people know it: `duckdb:warehouse.duckdb`.
@@ -209,6 +230,15 @@ pub trait Destination: Send {
 
     /// A page of known parents.
     fn parents(&mut self, query: &ParentQuery) -> Result<ParentPage>;
+
+    /// Runs a reading query over what is committed, and puts its rows aside until the end of the run.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Config`]: the query does something other than reading, or is wrong.
+    fn open_list(&mut self, query: &ListQuery) -> Result<List>;
+
+    /// Rows of a list, from the one at the position `after` on, at most `limit` of them.
+    fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<serde_json::Value>>>;
 
     /// Flushes and closes.
     fn close(self: Box<Self>) -> Result<()>;

@@ -2,6 +2,7 @@
 //! combinations, values with a form of their own. A mistake goes to the diagnostics, and building goes on, so that all are
 //! found at once.
 
+mod added;
 mod answers;
 mod auth;
 mod client;
@@ -11,9 +12,10 @@ mod incremental;
 mod layers;
 mod lint;
 mod paginator;
+mod parent;
+mod partition;
 mod path;
 mod poll;
-mod relation;
 mod request;
 mod resource;
 mod scope;

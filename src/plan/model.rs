@@ -6,6 +6,7 @@ mod auth;
 mod base;
 mod format;
 mod incremental;
+mod relation;
 mod write;
 
 pub use answer::{Action, Expect, ResponseAction, ValueTest};
@@ -16,6 +17,9 @@ pub use auth::{
 pub use base::BaseUrl;
 pub use format::{BodyFormat, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
 pub use incremental::*;
+pub use relation::{
+    OnMissingField, Parent, ParentBatch, ParentField, ParentScope, PartitionList, PartitionRows, Partitions,
+};
 pub use write::{Merge, MergeStrategy, Parts, WriteDisposition};
 
 use super::template::{Scope, Template};
@@ -159,7 +163,11 @@ pub struct Resource {
     pub incremental: Option<Incremental>,
     /// The resource whose rows this one runs for.
     pub parent: Option<Parent>,
-    /// API field paths that identify a record; empty: none. `include_from_parent` columns are named as columns.
+    /// The lists whose rows it runs for; with a parent, for each of its rows.
+    pub partitions: Option<Partitions>,
+    /// Columns of each record, evaluated once per request: column name, value.
+    pub add_columns: Vec<(String, JsonTemplate)>,
+    /// API field paths that identify a record; empty: none. Columns that requests bring are named as columns.
     pub primary_key: Vec<FieldPath>,
     /// How rows meet those already there.
     pub write: WriteDisposition,
@@ -522,41 +530,6 @@ pub enum Step {
     Index(usize),
     /// Every element of an array, or every member value of an object.
     Every,
-}
-
-/// The resource whose rows this one runs for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parent {
-    /// Its name.
-    pub resource: String,
-    /// Fields of the parent that the request uses (`parent.FIELD` in templates).
-    pub fields: Vec<FieldPath>,
-    /// Those of `fields` without which there is no request: some expression does not say what their absence means.
-    pub required: Vec<FieldPath>,
-    /// Columns added to each row: column name, parent field.
-    pub include: Vec<(String, FieldPath)>,
-    /// Which parents.
-    pub scope: ParentScope,
-    /// What a null or missing field of `required` means.
-    pub on_missing_field: OnMissingParentField,
-}
-
-/// Which parents a child runs for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParentScope {
-    /// Every known one, from the warehouse and this run.
-    All,
-    /// Those loaded since the child last came through without a failure.
-    Changed,
-}
-
-/// What a null or missing parent field means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnMissingParentField {
-    /// An error that names the parent row.
-    Raise,
-    /// The parent is skipped, counted and reported.
-    Skip,
 }
 
 impl Pipeline {

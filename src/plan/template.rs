@@ -13,6 +13,7 @@ use super::model::FieldPath;
 use crate::error::{Error, Kind, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -69,6 +70,9 @@ pub struct TemplateError {
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same for what stands between values: delimiters that a segment may hold (RFC 3986 section 3.3) stay.
+const SEPARATOR: &AsciiSet = &SEGMENT.remove(b',').remove(b';').remove(b':').remove(b'+').remove(b'*');
 
 impl Template {
     /// Compiles a text. Unknown names, unknown filters and syntax errors are found here.
@@ -147,6 +151,11 @@ impl Template {
         })
     }
 
+    /// Whether it is exactly one expression: in JSON it keeps its value's type.
+    pub fn is_one_expression(&self) -> bool {
+        matches!(self.inner.parts.as_slice(), [Part::Name { .. } | Part::Expression { .. }])
+    }
+
     /// The names that expressions use, in the order of the text.
     pub fn references(&self) -> &[Reference] {
         &self.inner.references
@@ -179,7 +188,7 @@ impl Template {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 part => match part.evaluate(scope)? {
-                    Some(value) => push_text(&mut out, &value),
+                    Some(value) => push_text(&mut out, &value, scope),
                     None => return Ok(None),
                 },
             }
@@ -195,7 +204,7 @@ impl Template {
     pub fn render_each(&self, scope: &Scope) -> Result<Vec<String>> {
         let text = |value: &Value| {
             let mut out = String::new();
-            push_text(&mut out, value);
+            push_text(&mut out, value, scope);
             out
         };
         Ok(match self.render_json(scope)? {
@@ -219,7 +228,7 @@ impl Template {
                 }
                 Part::Name { written, .. } | Part::Expression { written, .. } => written,
             };
-            out.push_str(&segment(written, part.evaluate(scope)?)?);
+            out.push_str(&segment(written, part.evaluate(scope)?, scope)?);
         }
         Ok(out)
     }
@@ -237,10 +246,10 @@ impl Template {
                 Part::Literal(text) => out.push_str(text),
                 Part::Name { written, .. } | Part::Expression { written, .. } if is_own || !has_host(&out) => {
                     let value = part.evaluate(scope)?;
-                    push_text(&mut out, &value.ok_or_else(|| without_value(written))?);
+                    push_text(&mut out, &value.ok_or_else(|| without_value(written))?, scope);
                 }
                 Part::Name { written, .. } | Part::Expression { written, .. } => {
-                    out.push_str(&segment(written, part.evaluate(scope)?)?);
+                    out.push_str(&segment(written, part.evaluate(scope)?, scope)?);
                 }
             }
         }
@@ -259,7 +268,7 @@ impl Template {
             }
             found.extend(own.into_iter().cloned());
             if let Ok(Some(value)) = part.evaluate(known) {
-                push_text(&mut out, &value);
+                push_text(&mut out, &value, known);
             }
         }
         found
@@ -331,28 +340,51 @@ fn has_host(url: &str) -> bool {
     url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
 }
 
-/// A value as one segment of a path, percent-encoded.
-fn segment(written: &str, value: Option<Value>) -> Result<String> {
+/// A value as one segment of a path, percent-encoded. The values of a batch are encoded one by one.
+fn segment(written: &str, value: Option<Value>, scope: &Scope) -> Result<String> {
+    let value = value.ok_or_else(|| without_value(written))?;
     let mut text = String::new();
-    push_text(&mut text, &value.ok_or_else(|| without_value(written))?);
+    push_text(&mut text, &value, scope);
     // A URL parser would drop these segments, also in their encoded forms: the request would go elsewhere.
     if matches!(text.as_str(), "" | "." | "..") {
         return Err(Error::new(Kind::Data, "an expression in the path gives no usable segment")
             .with("expression", written)
             .hint("a path segment can't be empty, `.` or `..`"));
     }
-    Ok(utf8_percent_encode(&text, SEGMENT).to_string())
+    let encode = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+    Ok(match batch_of(&value, scope) {
+        Some((values, separator)) => {
+            let texts: Vec<String> = values.iter().map(|value| encode(&text_of(value))).collect();
+            texts.join(&utf8_percent_encode(separator, SEPARATOR).to_string())
+        }
+        None => encode(&text),
+    })
 }
 
 fn without_value(written: &str) -> Error {
     Error::new(Kind::Data, "an expression in the path has no value").with("expression", written)
 }
 
-/// Adds a value as a request shows it: text as it is, everything else as JSON.
-pub(crate) fn push_text(out: &mut String, value: &Value) {
+/// Adds a value as a request shows it: text as it is, the values of a batch joined, everything else as JSON.
+fn push_text(out: &mut String, value: &Value, scope: &Scope) {
+    match batch_of(value, scope) {
+        Some((values, separator)) => {
+            out.push_str(&values.iter().map(text_of).collect::<Vec<_>>().join(separator));
+        }
+        None => out.push_str(&text_of(value)),
+    }
+}
+
+/// The values of a batch, and what stands between them.
+fn batch_of<'v>(value: &'v Value, scope: &'v Scope) -> Option<(&'v [Value], &'v str)> {
+    Some((value.as_array()?, scope.batch_separator.as_deref()?))
+}
+
+/// One value as text.
+pub fn text_of(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::String(text) => out.push_str(text),
-        other => out.push_str(&other.to_string()),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The run itself: what is run, in which order things are opened and closed.
 
 use super::credentials::{CredentialsByResource, resolve_all};
-use super::fanout::{Parents, fields_of};
-use super::feed::{Feed, feed};
+use super::fanout::{check_files, connect, sources};
 use super::merging::{merge_spec, source_of};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
@@ -22,17 +21,17 @@ use crate::http::tape::TapeUse;
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, FormatKind, OnCursorMissing, Pipeline, Resource};
+use crate::plan::model::{Client, FormatKind, JsonTemplate, OnCursorMissing, Pipeline, Resource};
 use crate::plan::template::Scope;
 use crate::schema::catalog::{Catalog, Source};
 use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 
 /// What to run, and how.
 pub struct RunOptions<'a> {
@@ -92,6 +91,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let started_at = options.tape.started_at().unwrap_or(loaded_at);
     let pipeline = Arc::new(options.pipeline);
     check_names(&pipeline, &options.resources)?;
+    pipeline.resources.iter().filter_map(|r| r.partitions.as_ref()).try_for_each(check_files)?;
     let settings = options.settings;
     let vars = render_vars(&pipeline)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
@@ -297,17 +297,16 @@ async fn run_resources(
     }
     let _display = Display::start(trackers.clone(), style);
     let mut tasks = Vec::new();
+    let mut above: Vec<watch::Receiver<()>> = Vec::new();
     for (resource, tracker) in running.iter().zip(trackers) {
         let cursor = stored_cursor(stored, resource, context.full_refresh)?;
         let catalog = match (context.full_refresh, stored.catalogs.get(&resource.name)) {
             (false, Some(catalog)) => catalog.clone(),
             _ => Catalog::default(),
         };
-        let parents = resource.parent.as_ref().map(|spec| Parents {
-            fields: fields_of(spec, pipeline.resource(&spec.resource)),
-            spec: spec.clone(),
-            live: receivers.remove(&resource.name),
-        });
+        let sources = sources(pipeline, resource, receivers.remove(&resource.name), &above);
+        let (ended, end) = watch::channel(());
+        above.push(end);
         let task = Arc::new(Task {
             context: context.clone(),
             credentials: credentials.of(&resource.name).ok_or_else(|| broken("a resource has no credentials"))?,
@@ -318,12 +317,20 @@ async fn run_resources(
             resource: Arc::new((*resource).clone()),
             tracker,
         });
-        tasks.push((task, cursor, parents));
+        tasks.push((task, cursor, sources, ended));
     }
     // Nothing is requested before everything is ready.
     let tasks: Vec<_> = tasks
         .into_iter()
-        .map(|(task, cursor, parents)| (task.resource.name.clone(), tokio::spawn(resource::run(task, cursor, parents))))
+        .map(|(task, cursor, sources, ended)| {
+            let name = task.resource.name.clone();
+            let run = async move {
+                let report = resource::run(task, cursor, sources).await;
+                drop(ended);
+                report
+            };
+            (name, tokio::spawn(run))
+        })
         .collect();
     let mut reports = Vec::new();
     for (name, task) in tasks {
@@ -333,23 +340,6 @@ async fn run_resources(
         }));
     }
     Ok(reports)
-}
-
-type Feeds = HashMap<String, Vec<Feed>>;
-type Receivers = HashMap<String, Receiver<Vec<super::feed::ParentRow>>>;
-
-/// Connects each running parent with its running children.
-fn connect(running: &[&Resource]) -> (Feeds, Receivers) {
-    let (mut feeds, mut receivers) = (Feeds::new(), Receivers::new());
-    for child in running {
-        let Some(parent) = &child.parent else { continue };
-        if let Some(resource) = running.iter().find(|r| r.name == parent.resource) {
-            let (sender, receiver) = feed(fields_of(parent, Some(resource)));
-            feeds.entry(parent.resource.clone()).or_default().push(sender);
-            receivers.insert(child.name.clone(), receiver);
-        }
-    }
-    (feeds, receivers)
 }
 
 fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored: &Stored, load_id: &str) -> LoadSpec {
@@ -399,6 +389,7 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
         Source::Parent(name) => KeyPart::Parent(name),
         Source::Field(_) | Source::Value => KeyPart::Field(field.clone()),
     });
+    let of_run = resource.add_columns.iter().filter(|(_, value)| !tells_records_apart(value));
     let incremental = resource.incremental.as_ref();
     DecodeSpec {
         shape: ShapeSpec {
@@ -406,9 +397,21 @@ fn decode_spec(resource: &Resource) -> DecodeSpec {
             cursor: incremental.map(|i| i.record_paths().to_vec()).unwrap_or_default(),
             exclude: resource.exclude.clone(),
             columns: resource.columns.clone(),
+            of_run: of_run.map(|(name, _)| name.clone()).collect(),
         },
         id_from_content: !resource.has_ids_from_key(),
         on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
         wants_contents: incremental.is_some_and(|i| i.walks_by_cursor),
+    }
+}
+
+/// Whether a column that is added says something of the record, by its parent or partition. What tells only of the run must not
+/// make another row of a record that comes again.
+fn tells_records_apart(value: &JsonTemplate) -> bool {
+    match value {
+        JsonTemplate::Text(text) => {
+            text.template.references().iter().any(|r| matches!(r.path[0].as_str(), "parent" | "partition"))
+        }
+        JsonTemplate::Literal(_) | JsonTemplate::Array(_) | JsonTemplate::Object(_) => false,
     }
 }

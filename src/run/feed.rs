@@ -5,6 +5,8 @@ use crate::load::values::json_value;
 use crate::plan::model::FieldPath;
 use crate::schema::catalog::Source;
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 /// Pages of parent rows that wait for the child.
@@ -23,16 +25,25 @@ pub(super) struct ParentRow {
 pub(super) struct Feed {
     fields: Vec<FieldPath>,
     rows: mpsc::Sender<Vec<ParentRow>>,
+    came_through: Arc<AtomicBool>,
+}
+
+/// The child's end of a feed.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) rows: mpsc::Receiver<Vec<ParentRow>>,
+    /// Whether the parent was loaded without a failure; known when there are no more rows.
+    pub(super) came_through: Arc<AtomicBool>,
 }
 
 /// A feed and its other end.
-pub(super) fn feed(fields: Vec<FieldPath>) -> (Feed, mpsc::Receiver<Vec<ParentRow>>) {
-    let (rows, receiver) = mpsc::channel(QUEUE_PAGES);
-    (Feed { fields, rows }, receiver)
+pub(super) fn feed(fields: Vec<FieldPath>) -> (Feed, Live) {
+    let (sender, receiver) = mpsc::channel(QUEUE_PAGES);
+    let came_through = Arc::new(AtomicBool::new(false));
+    (Feed { fields, rows: sender, came_through: came_through.clone() }, Live { rows: receiver, came_through })
 }
 
-/// Whether a column holds a field as a child names it: a field of the API, or a column that the parent has from its own
-/// parent.
+/// Whether a column holds a field as a child names it: a field of the API, or a column that the parent's requests brought.
 pub(super) fn is_of(source: &Source, field: &FieldPath) -> bool {
     match source {
         Source::Field(path) => *path == field.0,
@@ -55,5 +66,10 @@ impl Feed {
         });
         // A child that failed no longer listens; its own report says why.
         let _ = self.rows.send(rows.collect()).await;
+    }
+
+    /// Says that all of the parent's rows were loaded.
+    pub(super) fn come_through(&self) {
+        self.came_through.store(true, Ordering::Release);
     }
 }

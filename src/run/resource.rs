@@ -1,6 +1,7 @@
 //! One resource from its first request to its last commit.
 
-use super::fanout::{self, Parents};
+use super::fanout::{self, Sources};
+use super::feed::Feed;
 use super::report::{ResourceReport, Status};
 use super::root;
 use super::unit::Task;
@@ -31,16 +32,19 @@ pub(super) struct Outcome {
 }
 
 /// Runs a resource and reports. Never fails: what went wrong is in the report.
-pub(super) async fn run(task: Arc<Task>, stored: Option<Position>, parents: Option<Parents>) -> ResourceReport {
+pub(super) async fn run(task: Arc<Task>, stored: Option<Position>, sources: Option<Sources>) -> ResourceReport {
     task.tracker.begun.store(true, Ordering::Relaxed);
     let cursor_before = stored.as_ref().and_then(|stored| stored.value.as_ref()).map(ToString::to_string);
     tracing::info!(resource = %task.resource.name, cursor = cursor_before.as_deref().unwrap_or("none"), "begun");
-    let mut outcome = match parents {
-        Some(parents) => fanout::run(&task, parents, stored).await,
+    let mut outcome = match sources {
+        Some(sources) => fanout::run(&task, sources, stored).await,
         None => root::run(&task, stored).await,
     };
     hold_against_expectation(&task, &mut outcome);
     let written = finish(&task, &mut outcome).await;
+    if status_of(&outcome) == Status::Completed {
+        task.feeds.iter().for_each(Feed::come_through);
+    }
     task.tracker.ended.store(true, Ordering::Relaxed);
     let report = report(&task, outcome, written, cursor_before);
     log_end(&report);

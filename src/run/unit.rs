@@ -41,7 +41,7 @@ pub(super) struct Task {
 pub(super) struct Unit {
     /// Parent fields, variables, run.
     pub(super) scope: Scope,
-    /// Columns from the parent.
+    /// Columns from the parent and the partition.
     pub(super) parent_columns: Vec<(String, Value)>,
     /// Name of the partition; empty for the resource itself.
     pub(super) partition: String,

@@ -6,10 +6,11 @@ use crate::batch::Decoded;
 use crate::batch::decode::REPEATED_KEY;
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::{self, Go, Identity, PageView, Position, Slices, Track, Verdict};
-use crate::extract::{EndReason, Page, Walk, WalkSpec};
+use crate::extract::{EndReason, Page, Walk, WalkSpec, request};
 use crate::http::origin::Origins;
 use crate::load::CursorRow;
 use crate::plan::model::{CursorScope, CursorSource, Incremental, WriteDisposition};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,8 @@ pub(super) struct UnitWalk<'a> {
     task: &'a Arc<Task>,
     unit: &'a Unit,
     walk: Walk,
+    /// Columns that the request brings to every row.
+    columns: Vec<(String, Value)>,
     track: Option<Track<'a>>,
 }
 
@@ -49,6 +52,8 @@ impl<'a> UnitWalk<'a> {
             let appends = resource.write == WriteDisposition::Append;
             track = Some(Track::new(incremental, stored, before, slice, unit.received.clone(), appends)?);
         }
+        let mut columns = unit.parent_columns.clone();
+        columns.extend(request::columns(&resource.add_columns, &scope)?);
         let mut walk = Walk::new(WalkSpec {
             resource: resource.clone(),
             client: context.client.clone(),
@@ -64,7 +69,7 @@ impl<'a> UnitWalk<'a> {
         if let Some(link) = entry_link(task, unit)? {
             walk.begin_at(link);
         }
-        Ok(Some(UnitWalk { task, unit, walk, track }))
+        Ok(Some(UnitWalk { task, unit, walk, columns, track }))
     }
 
     /// Walks one page into the sink; whether there may be another.
@@ -238,7 +243,7 @@ impl<'a> UnitWalk<'a> {
     }
 
     async fn decode(&self, page: &Page) -> Result<Decoded> {
-        let (task, records, parent) = (self.task.clone(), page.records.clone(), self.unit.parent_columns.clone());
+        let (task, records, parent) = (self.task.clone(), page.records.clone(), self.columns.clone());
         let decoded = tokio::task::spawn_blocking(move || {
             let mut decoder = task.decoders.take();
             let decoded = decoder.decode(&records, &parent);

@@ -9,7 +9,7 @@ use super::writer::{Checkpoint, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::load::bookkeeping::LOAD_ID;
-use crate::load::{Destination, LoadSpec, ParentQuery, RowId};
+use crate::load::{Destination, List, ListQuery, LoadSpec, ParentQuery, RowId};
 use crate::plan::model::FieldPath;
 use crate::schema::catalog::Catalog;
 use crate::state::file::StateCopy;
@@ -167,6 +167,26 @@ impl Warehouse {
     ) -> Result<KnownParents> {
         let resource = resource.to_owned();
         self.call(move |owner| owner.parents(&resource, &fields, since.as_deref(), after, limit)).await?
+    }
+
+    /// Runs a reading query and puts its rows aside. `folder` is what the files it names are relative to.
+    ///
+    /// # Errors
+    /// The query does something other than reading, or is wrong.
+    pub async fn open_list(&self, sql: String, folder: PathBuf) -> Result<List> {
+        self.call(move |owner| {
+            let dataset = owner.dataset.clone();
+            owner.destination.open_list(&ListQuery { dataset, sql, folder })
+        })
+        .await?
+    }
+
+    /// Rows of a list from a position on.
+    ///
+    /// # Errors
+    /// The warehouse could not be read.
+    pub async fn list_page(&self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<Value>>> {
+        self.call(move |owner| owner.destination.list_page(list, after, limit)).await?
     }
 
     async fn send(&self, job: Job) -> Result<()> {

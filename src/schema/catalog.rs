@@ -15,7 +15,7 @@ pub enum Source {
     Field(Vec<String>),
     /// The element itself, in a list of scalars.
     Value,
-    /// `include_from_parent`: the column's name.
+    /// A column that the request brought (`include_from_parent`, `include_from_partition`, `add_columns`): its name.
     Parent(String),
 }
 

@@ -6,6 +6,7 @@ mod incremental;
 mod operator;
 mod paging;
 mod pipeline;
+mod relations;
 mod write;
 
 pub use operator::CONFIG;

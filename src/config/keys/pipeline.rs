@@ -4,6 +4,7 @@ use super::auth::AUTH;
 use super::formats::{ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY};
 use super::incremental::INCREMENTAL;
 use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, ON_REPEATED_KEY, PAGINATOR, POLL, RESPONSE_ACTIONS, SELECTED};
+use super::relations::RELATIONS;
 use super::write::WRITE;
 use super::{BOOLEAN, DURATION, SCALAR, SIZE, STATUS, TEMPLATE, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table};
@@ -131,41 +132,7 @@ const REQUEST: &[Key] = &[
     POLL,
     RESPONSE_ACTIONS,
     EXPECT,
-];
-
-const RELATIONS: &[Key] = &[
     Key::new("incremental", Kind::Table(&INCREMENTAL), "What is asked for since when").off(),
-    Key::new("parent", TEXT, "Runs once per row of this resource; its fields are `{{ parent.FIELD }}`").off(),
-    Key::new(
-        "include_from_parent",
-        Kind::Either(&[TEXTS, Kind::Map(&TEXT)]),
-        "Fields of the parent to store as `PARENT_FIELD`, or a table of column = field",
-    ),
-    Key::new(
-        "parents",
-        Kind::Choice(&Choice {
-            words: &[
-                ("all", "every known one, from the warehouse and this run"),
-                ("changed", "those loaded since this resource last came through without a failure"),
-            ],
-            later: &[],
-        }),
-        "Which parents",
-    )
-    .default("\"all\""),
-    Key::new(
-        "on_missing_parent_field",
-        Kind::Choice(&Choice {
-            words: &[
-                ("raise", "an error that names the parent row"),
-                ("skip", "the parent is skipped, counted and reported"),
-            ],
-            later: &[],
-        }),
-        "What a null or missing parent field means",
-    )
-    .default("\"raise\""),
-    SELECTED,
 ];
 
 /// The keys of several lists as one.
@@ -186,19 +153,8 @@ const RESOURCE_KEYS: [Key; REQUEST.len() + RELATIONS.len() + WRITE.len() + CONTE
 };
 
 /// `[resources.NAME]` and `[resource_defaults]`.
-const RESOURCE: Table = Table {
-    keys: &RESOURCE_KEYS,
-    later: &[
-        "parent_batch",
-        "partitions",
-        "include_from_partition",
-        "add_columns",
-        "transform",
-        "max_table_nesting",
-        "nested",
-        "schema_contract",
-    ],
-};
+const RESOURCE: Table =
+    Table { keys: &RESOURCE_KEYS, later: &["transform", "max_table_nesting", "nested", "schema_contract"] };
 
 /// The whole pipeline file.
 pub const PIPELINE: Table = Table {

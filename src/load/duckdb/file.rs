@@ -70,6 +70,13 @@ pub(super) fn open(settings: &Settings) -> Result<Connection> {
     }
 }
 
+/// A database in memory, with the same settings.
+pub(in crate::load) fn in_memory() -> Result<Connection> {
+    Connection::open_in_memory_with_flags(config(&Settings::new(""))?).map_err(|cause| {
+        Error::new(Kind::Destination, "DuckDB could not be started").source(Message::new(&cause.to_string()))
+    })
+}
+
 fn config(settings: &Settings) -> Result<Config> {
     let mut config = Config::default();
     for (name, value) in options(settings) {

@@ -6,25 +6,27 @@
 //! visible together. A process that dies leaves a write-ahead log, which the next open replays up to the last commit.
 
 mod create;
-mod file;
+pub(super) mod file;
+pub(super) mod lists;
 mod load;
 mod publish;
 mod recast;
 mod rows;
-mod session;
+pub(super) mod session;
 mod settle;
-mod sql;
+pub(super) mod sql;
 
 pub use file::{STORAGE_VERSION_DEFAULT, Settings};
 
 use super::bookkeeping as book;
 use super::merge::Settled;
 use super::values::{column_type, json_value};
-use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::schema::catalog::{Catalog, Fitted};
 use arrow::array::{AsArray, RecordBatch};
+use lists::Lists;
 use load::Load;
 use recast::Recasts;
 use rows::{id_from_text, id_text};
@@ -46,6 +48,7 @@ pub struct DuckDb {
     loads: HashMap<u64, Load>,
     loads_begun: u64,
     publish: Option<PathBuf>,
+    lists: Lists,
 }
 
 impl DuckDb {
@@ -68,6 +71,7 @@ impl DuckDb {
             loads: HashMap::new(),
             loads_begun: 0,
             publish: settings.publish.clone(),
+            lists: Lists::default(),
         })
     }
 
@@ -244,7 +248,17 @@ impl Destination for DuckDb {
         Ok(page)
     }
 
+    fn open_list(&mut self, query: &ListQuery) -> Result<List> {
+        let schema = self.place(&query.dataset).schema();
+        self.lists.open(self.session.another()?, &schema, query)
+    }
+
+    fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<Value>>> {
+        self.lists.page(list, after, limit)
+    }
+
     fn close(mut self: Box<Self>) -> Result<()> {
+        self.lists = Lists::default();
         // Loads that are still open roll back as their connections close.
         self.loads.clear();
         // The write-ahead log goes into the file: nothing stays beside it.

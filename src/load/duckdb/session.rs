@@ -13,11 +13,11 @@ const ROWS_FUNCTION: &str = "_pintail_rows";
 pub(super) const ROWS: &str = "_pintail_rows(?)";
 
 /// A connection. Dropping it rolls back what it has not committed.
-pub(super) struct Session(Connection);
+pub(in crate::load) struct Session(Connection);
 
 impl Session {
     /// The first connection of a database, which makes [`ROWS`] known to all that follow.
-    pub(super) fn first(connection: Connection) -> Result<Self> {
+    pub(in crate::load) fn first(connection: Connection) -> Result<Self> {
         connection.register_table_function::<ArrowVTab>(ROWS_FUNCTION).map_err(refused)?;
         Ok(Session(connection))
     }
@@ -33,7 +33,7 @@ impl Session {
     }
 
     /// Runs statements that give no rows, separated by semicolons.
-    pub(super) fn run(&self, sql: &str) -> Result<()> {
+    pub(in crate::load) fn run(&self, sql: &str) -> Result<()> {
         self.0.execute_batch(sql).map_err(refused)
     }
 

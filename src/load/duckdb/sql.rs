@@ -7,12 +7,12 @@ use crate::schema::types::ColumnType;
 use chrono::{DateTime, Utc};
 
 /// A name as an identifier.
-pub(super) fn name(text: &str) -> String {
+pub(in crate::load) fn name(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 /// Text as a literal.
-pub(super) fn literal(text: &str) -> String {
+pub(in crate::load) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -98,7 +98,9 @@ fn data_comment(target: &str, table: &Table, column: &Column, spec: &LoadSpec) -
         (Some((_, description)), _) => description.clone(),
         (None, Source::Field(path)) => format!("`{}` of the API", path.join(".")),
         (None, Source::Value) => "the element of the list".to_owned(),
-        (None, Source::Parent(_)) => "a field of the parent that the request was made for".to_owned(),
+        (None, Source::Parent(_)) => {
+            "brought by the request: of its parent, its partition, or `add_columns`".to_owned()
+        }
     };
     column_comment(target, &column.name, &comment)
 }

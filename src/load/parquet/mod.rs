@@ -27,12 +27,14 @@ mod settle;
 mod shape;
 mod steps;
 mod version;
+mod views;
 
 #[cfg(test)]
 mod tests;
 
+use super::duckdb::lists::Lists;
 use super::merge::Settled;
-use super::{Commit, Destination, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::Point;
 use crate::plan::model::WriteDisposition;
@@ -88,6 +90,7 @@ pub struct ParquetFolder {
     loads: HashMap<u64, Load>,
     tickets: u64,
     walks: parents::Walks,
+    lists: Lists,
     /// Folders that gave up their place, and when.
     retired: Vec<(Instant, PathBuf)>,
     steps: Steps,
@@ -114,6 +117,7 @@ impl ParquetFolder {
             loads: HashMap::new(),
             tickets: 0,
             walks: parents::Walks::default(),
+            lists: Lists::default(),
             retired: Vec::new(),
             steps: Steps::default(),
             _lock: lock,
@@ -308,6 +312,15 @@ impl Destination for ParquetFolder {
 
     fn parents(&mut self, query: &ParentQuery) -> Result<ParentPage> {
         self.walks.page(&self.layout.dataset(&query.dataset), query)
+    }
+
+    fn open_list(&mut self, query: &ListQuery) -> Result<List> {
+        let session = views::session(&self.layout)?;
+        self.lists.open(session, &views::schema(&query.dataset), query)
+    }
+
+    fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<serde_json::Value>>> {
+        self.lists.page(list, after, limit)
     }
 
     fn close(mut self: Box<Self>) -> Result<()> {

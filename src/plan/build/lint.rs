@@ -32,6 +32,11 @@ pub(super) fn resource(
             }
         }
     }
+    if let Some((key, _)) = own.0.first().and_then(|own| own.entry("on_repeated_key"))
+        && resource.primary_key.is_empty()
+    {
+        scope.found.warning(key.span.clone(), "`on_repeated_key` has no effect without a `primary_key`");
+    }
     if resource.allow_missing && resource.selector == Selector::Auto {
         scope.found.warning(place("allow_missing"), "`allow_missing` has no effect without a `data_selector`");
     }

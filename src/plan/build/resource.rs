@@ -1,9 +1,12 @@
 //! `[resources.NAME]`, with what it inherits.
 
 use super::layers::Layers;
+use super::parent::Uses;
 use super::scope::{Scope, Use};
 use super::write::{Write, write};
-use super::{answers, auth, column, format, incremental, lint, paginator, path, poll, relation, request};
+use super::{
+    added, answers, auth, column, format, incremental, lint, paginator, parent, partition, path, poll, request,
+};
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
 use crate::schema::names;
@@ -45,7 +48,14 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let uses: Vec<Use> = scope.uses[since..].to_vec();
     let paging = paginator::paging(&own, &all, &uses, scope);
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &own, &uses, scope));
-    let parent = relation::parent(key, table, &own, file, &uses, scope);
+    let added_node = own.get("add_columns");
+    let (add_columns, added_uses) = added::columns(added_node, scope);
+    let used = Uses { request: &uses, added: &added_uses };
+    let parent = parent::parent(key, table, &own, file, used, scope);
+    let partitions = partition::partitions(key, table, &own, file, used, scope);
+    let cursor_paths: Vec<String> =
+        incremental.iter().flat_map(|i| i.record_paths().iter().map(ToString::to_string)).collect();
+    added::check_names(key, added_node, parent.as_ref(), partitions.as_ref(), &cursor_paths, scope);
     let format = format::format(&own, file.path, scope);
     let default_key = (format.kind == Some(FormatKind::File)).then_some("path");
     let Write { primary_key, disposition, merge } = write(key, table, &own, default_key, scope);
@@ -85,6 +95,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         expect,
         incremental,
         parent,
+        partitions,
+        add_columns,
         primary_key,
         write: disposition,
         merge,

@@ -100,9 +100,6 @@ impl<'a> Scope<'a> {
     fn check(&mut self, used: &Use) {
         let name = used.path.join(".");
         match used.root() {
-            "partition" => {
-                self.found.error(used.span.clone(), format!("`{name}`: partitions are not yet supported"));
-            }
             "vars" => {
                 let wanted = used.path.get(1).map_or("", String::as_str);
                 if used.path.len() != 2 || !self.vars.iter().any(|(name, _)| name == wanted) {

@@ -7,8 +7,10 @@ use serde_json::Value;
 /// What expressions see.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// `parent.FIELD`: field path, value.
+    /// `parent.FIELD`: field path, value. In a batch of parents the value is the list of theirs.
     pub parent: Vec<(FieldPath, Value)>,
+    /// In a batch of parents: what stands between their values in a text.
+    pub batch_separator: Option<String>,
     /// `partition.NAME`.
     pub partition: Vec<(String, Value)>,
     /// `cursor.start` as it is to be written, a text or a number; none: absent.

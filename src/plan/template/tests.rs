@@ -253,3 +253,17 @@ fn every_listed_filter_and_test_exists_in_the_engine() {
         assert_ne!(error.ok().flatten().map(|e| e.kind()), Some(minijinja::ErrorKind::UnknownTest), "{name}");
     }
 }
+
+#[test]
+fn the_values_of_a_batch_are_joined_in_texts_and_stay_a_list_in_json() {
+    let scope = Scope {
+        parent: vec![(FieldPath(vec!["id".into()]), json!([1, "a/b"]))],
+        batch_separator: Some(",".into()),
+        ..Scope::default()
+    };
+    let template = |text: &str| Template::parse(text).unwrap();
+    assert_eq!(template("of {{ parent.id }}").render(&scope).unwrap().as_deref(), Some("of 1,a/b"));
+    assert_eq!(template("x/{{ parent.id }}").render_path(&scope).unwrap(), "x/1,a%2Fb");
+    assert_eq!(template("{{ parent.id }}").render_json(&scope).unwrap(), Some(json!([1, "a/b"])));
+    assert_eq!(template("{{ parent.id | join(';') }}").render(&scope).unwrap().as_deref(), Some("1;a/b"));
+}

@@ -1,0 +1,50 @@
+//! The tables of a Parquet folder as views of a DuckDB in memory, for reading queries.
+
+use super::files;
+use super::layout::Layout;
+use crate::error::Result;
+use crate::load::duckdb::file;
+use crate::load::duckdb::session::Session;
+use crate::load::duckdb::sql;
+use std::path::Path;
+
+/// The schema of a dataset.
+pub(super) fn schema(dataset: &str) -> String {
+    format!("memory.{}", sql::name(dataset))
+}
+
+/// A connection that sees every dataset of the folder as a schema, and its tables as views: all files of a
+/// table have the same columns. Tables without rows have no files
+/// that could tell their columns, and are left out.
+pub(super) fn session(layout: &Layout) -> Result<Session> {
+    let session = Session::first(file::in_memory()?)?;
+    for dataset in folders(layout.root())? {
+        session.run(&format!("CREATE SCHEMA IF NOT EXISTS {}", schema(&dataset)))?;
+        let place = layout.dataset(&dataset);
+        for table in folders(&place.live)? {
+            if place.row_files(&table)?.is_empty() {
+                continue;
+            }
+            let files = place.table(&table).join("*.parquet");
+            session.run(&format!(
+                "CREATE VIEW {}.{} AS SELECT * FROM read_parquet({})",
+                schema(&dataset),
+                sql::name(&table),
+                sql::literal(&files.display().to_string()),
+            ))?;
+        }
+    }
+    Ok(session)
+}
+
+/// Names of the folders in a folder, ours left out.
+fn folders(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in files::entries(folder)? {
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'));
+        if let Some(name) = name.filter(|_| path.is_dir()) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,118 @@
+//! What a resource runs for: rows of a parent, rows of lists.
+
+use super::FieldPath;
+use std::path::PathBuf;
+
+/// The resource whose rows this one runs for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parent {
+    /// Its name.
+    pub resource: String,
+    /// Fields of the parent that the request uses. They identify a row.
+    pub fields: Vec<ParentField>,
+    /// Fields that only `add_columns` uses. They may be absent.
+    pub further_fields: Vec<ParentField>,
+    /// Columns added to each row: column name, field of the parent's rows.
+    pub include: Vec<(String, FieldPath)>,
+    /// Which parents.
+    pub scope: ParentScope,
+    /// What a null or missing field of `fields` means.
+    pub on_missing_field: OnMissingField,
+    /// Several parents in one request.
+    pub batch: Option<ParentBatch>,
+}
+
+/// A field of the parent as expressions name it, and where the parent's rows have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentField {
+    /// What follows `parent.` in an expression.
+    pub name: FieldPath,
+    /// The field of the parent's rows: the same, or the column in which they carry a field of their own parent.
+    pub field: FieldPath,
+    /// Whether there is no request without it: some expression does not say what its absence means.
+    pub required: bool,
+}
+
+/// Several parents in one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentBatch {
+    /// Parents at most.
+    pub size: usize,
+    /// What stands between their values in a text.
+    pub separator: String,
+}
+
+/// Lists for whose rows a resource runs: for each combination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partitions {
+    /// The lists, as they are written.
+    pub lists: Vec<PartitionList>,
+    /// Columns that the request uses. They identify a combination.
+    pub columns: Vec<String>,
+    /// Columns that only `add_columns` uses. They may be absent.
+    pub further_columns: Vec<String>,
+    /// Columns added to each row: column name, column of a list.
+    pub include: Vec<(String, String)>,
+}
+
+impl Partitions {
+    /// All columns that the lists have to give.
+    pub fn wanted(&self) -> Vec<String> {
+        let mut wanted = self.columns.clone();
+        for column in self.further_columns.iter().chain(self.include.iter().map(|(_, column)| column)) {
+            if !wanted.contains(column) {
+                wanted.push(column.clone());
+            }
+        }
+        wanted
+    }
+}
+
+/// One list of partitions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionList {
+    /// Its rows.
+    pub rows: PartitionRows,
+    /// Name of the column where rows are single values.
+    pub name: String,
+    /// Whether the file gives that name.
+    pub is_named: bool,
+    /// What a null or empty value of a column that the request uses means.
+    pub on_missing: OnMissingField,
+    /// Where it is written, as `FILE:LINE:COLUMN`.
+    pub place: String,
+}
+
+/// Where the rows of a list are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PartitionRows {
+    /// In the pipeline file; of a single value the one column has the list's name.
+    Values(Vec<serde_json::Map<String, serde_json::Value>>),
+    /// In a file.
+    File(PathBuf),
+    /// In the answer to a query.
+    Sql {
+        /// The query.
+        query: String,
+        /// Folder that the files it names are relative to.
+        folder: PathBuf,
+    },
+}
+
+/// Which parents a child runs for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentScope {
+    /// Every known one, from the warehouse and this run.
+    All,
+    /// Those loaded since the child last came through without a failure.
+    Changed,
+}
+
+/// What it means that a row of a parent or of a list lacks what the request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissingField {
+    /// An error that names the row.
+    Raise,
+    /// The row is skipped, counted and reported.
+    Skip,
+}

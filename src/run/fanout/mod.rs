@@ -1,0 +1,403 @@
+//! A resource that runs for rows of its parent or of lists: one unit for each, several at a time.
+//!
+//! Parents come first from this run, as their pages arrive, then from the warehouse, page by page. Only hashes of those
+//! already asked for are kept. Cursors and rows of complete units commit together, when no unit is half-way.
+//!
+//! With `parents = "changed"` the warehouse still gives those that were loaded since the child last came through all of
+//! them: a parent's commit moves its cursor, and what its children missed when a run was killed or a request failed would
+//! not be asked for again. Which load that was is committed with the child's rows, as a cursor of its own.
+
+mod batch;
+mod connect;
+mod list_file;
+mod lists;
+mod member;
+mod outcome;
+mod parents;
+mod source;
+
+pub(super) use connect::{connect, sources};
+pub(super) use lists::check_files;
+
+use super::cursors_ahead::CursorsAhead;
+use super::global::GlobalCursor;
+use super::resource::{Outcome, checkpoint};
+use super::unit::{Sink, Task, Unit, UnitEnd};
+use crate::error::{Error, Kind, Result};
+use crate::extract::cursor::Position;
+use crate::load::{CursorRow, PARENTS_ASKED};
+use crate::plan::model::{OnMissingField, ParentScope, Partitions};
+use batch::Batch;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lists::Lists;
+use member::{Member, Missing, Relation};
+use outcome::{Counts, concerns_all, is_gone};
+use parents::{ParentPages, Parents, fields_of};
+use serde_json::Value;
+use source::{Candidate, Candidates};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Time after which complete units are committed although the resource goes on.
+pub(super) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Records after which they are.
+pub(super) const CHECKPOINT_RECORDS: u64 = 500_000;
+
+/// Units in a row that fail before the rest are given up: it is not about them then.
+const FAILURES_IN_A_ROW_MAX: u64 = 20;
+
+/// Longest text that names a unit in an error, characters. That of a batch can be long.
+const UNIT_NAME_CHARS_MAX: usize = 200;
+
+/// The rule by which records of a parent are left out that turned out to be gone while it was read.
+const PARENT_GONE: &str = "parent_gone";
+
+/// Candidates whose stored cursors are looked up together.
+const CURSORS_AHEAD: usize = 1000;
+
+/// What a resource runs for.
+pub(super) struct Sources {
+    pub(super) parents: Option<Parents>,
+    pub(super) partitions: Option<Partitions>,
+    /// Resources that have to end before queries run: their channels close then.
+    pub(super) after: Vec<watch::Receiver<()>>,
+}
+
+/// The state of a fan-out.
+struct Fanout<'a> {
+    task: &'a Arc<Task>,
+    relation: Relation,
+    /// Whether the parent was loaded without a failure; none if it is not part of this run.
+    parent_came_through: Option<Arc<AtomicBool>>,
+    batch: Option<Batch>,
+    asked: HashSet<u64>,
+    /// Units with a slice that follows the one they have walked.
+    continued: VecDeque<Job>,
+    /// The one cursor of all units, if there is one.
+    global: Option<GlobalCursor>,
+    /// Cursors of complete units that are not committed yet.
+    cursors: Vec<CursorRow>,
+    /// Stored cursors of candidates that wait.
+    cursors_ahead: CursorsAhead,
+    counts: Counts,
+    warnings: Vec<String>,
+    first_error: Option<Error>,
+    spoiled: bool,
+    last_commit: Instant,
+    records_committed: u64,
+}
+
+/// A unit with what is to be known of it when it has ended.
+struct Job {
+    unit: Unit,
+    /// Parents or partitions that it asks for.
+    member_count: u64,
+    from_warehouse: bool,
+}
+
+/// What became of one unit.
+struct Done {
+    result: Result<UnitEnd>,
+    member_count: u64,
+    from_warehouse: bool,
+    spilled: bool,
+    /// Records of a failed unit that no load was given.
+    held_back_records: u64,
+}
+
+pub(super) async fn run(task: &Arc<Task>, sources: Sources, stored: Option<Position>) -> Outcome {
+    let parents = sources.parents.as_ref();
+    let relation = Relation {
+        parent: parents.map(|p| (p.spec.clone(), p.fields.clone())),
+        partitions: sources.partitions.clone(),
+    };
+    let batch = parents.and_then(|p| p.spec.batch.clone()).map(|spec| Batch::new(spec, &task.resource.request));
+    let parent_came_through = parents.and_then(|p| p.live.as_ref()).map(|live| live.came_through.clone());
+    let mut fanout = Fanout {
+        task,
+        relation,
+        parent_came_through,
+        batch,
+        asked: HashSet::new(),
+        continued: VecDeque::new(),
+        global: GlobalCursor::of(task, stored),
+        cursors: Vec::new(),
+        cursors_ahead: CursorsAhead::default(),
+        counts: Counts::default(),
+        warnings: Vec::new(),
+        first_error: None,
+        spoiled: false,
+        last_commit: Instant::now(),
+        records_committed: 0,
+    };
+    let result = match fanout.open(sources).await {
+        Ok(candidates) => fanout.drive(candidates).await,
+        Err(error) => Err(error),
+    };
+    fanout.outcome(result)
+}
+
+impl Fanout<'_> {
+    /// Opens lists and finds out which parents are asked for.
+    async fn open(&self, sources: Sources) -> Result<Candidates> {
+        let warehouse = &self.task.context.warehouse;
+        for mut resource in sources.after {
+            // An error says that the sender is gone: the resource has ended.
+            while resource.changed().await.is_ok() {}
+        }
+        let lists = match &sources.partitions {
+            Some(partitions) => Some(Lists::open(partitions, warehouse).await?),
+            None => None,
+        };
+        let since = self.stored_asked_until().await?;
+        let parents = sources.parents.map(|parents| ParentPages::new(parents, since, warehouse.clone()));
+        Ok(Candidates::start(parents, lists))
+    }
+
+    async fn drive(&mut self, mut candidates: Candidates) -> Result<()> {
+        let concurrency = self.task.context.client.concurrency.max(1);
+        let mut running = FuturesUnordered::new();
+        let mut exhausted = false;
+        loop {
+            let commit_due = self.commit_due();
+            if running.is_empty() && ((exhausted && self.continued.is_empty()) || self.gives_up()) {
+                return Ok(());
+            }
+            if running.is_empty() && commit_due {
+                self.commit().await?;
+            }
+            // What was due is committed by now, unless units are half-way.
+            let is_held_up = commit_due && !running.is_empty();
+            let has_room = !self.gives_up() && !is_held_up && running.len() < concurrency;
+            if let Some(job) = self.continued.pop_front_if(|_| has_room) {
+                running.push(run_unit(self.task.clone(), job));
+                continue;
+            }
+            let may_start = !exhausted && has_room;
+            tokio::select! {
+                // Ended units first, so that a failure is seen before another one starts.
+                biased;
+                Some(done) = running.next(), if !running.is_empty() => self.settle(done)?,
+                next = candidates.next(), if may_start => {
+                    let job = match next {
+                        Ok(Some(candidate)) => self.take(candidate, &candidates).await?,
+                        Ok(None) => {
+                            exhausted = true;
+                            let rest = self.batch.as_mut().map(Batch::take).unwrap_or_default();
+                            self.job(rest, &candidates).await?
+                        }
+                        Err(error) if concerns_all(&error) && error.kind() != Kind::Config => return Err(error),
+                        Err(error) => {
+                            exhausted = true;
+                            self.fail(error, 0);
+                            None
+                        }
+                    };
+                    running.extend(job.map(|job| run_unit(self.task.clone(), job)));
+                }
+            }
+        }
+    }
+
+    /// Whether no further parent is begun.
+    fn gives_up(&self) -> bool {
+        self.spoiled
+            || self.counts.failed_in_a_row >= FAILURES_IN_A_ROW_MAX
+            || self.task.context.stop.requested().is_some()
+            || self.first_error.as_ref().is_some_and(concerns_all)
+    }
+
+    fn commit_due(&self) -> bool {
+        let records = self.task.tracker.records.load(Ordering::Relaxed) - self.records_committed;
+        let due = self.last_commit.elapsed() >= CHECKPOINT_INTERVAL || records >= CHECKPOINT_RECORDS;
+        due && records > 0 && self.task.stored && !self.task.resource.parts().show_at_end
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        let mut cursors = std::mem::take(&mut self.cursors);
+        cursors.extend(self.global.as_ref().and_then(|global| global.row(self.task, false)));
+        checkpoint(self.task, last_of_each(cursors)).await?;
+        self.last_commit = Instant::now();
+        self.records_committed = self.task.tracker.records.load(Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What to do for a candidate: nothing if it was asked for before, has to be skipped, or waits for others.
+    async fn take(&mut self, candidate: Candidate, behind: &Candidates) -> Result<Option<Job>> {
+        let has_parent = candidate.parent.is_some();
+        let member = match self.relation.member(candidate) {
+            Ok(member) => member,
+            Err(missing) => {
+                self.pass_over(*missing);
+                return Ok(None);
+            }
+        };
+        if !self.asked.insert(xxh3_64(member.identity.to_string().as_bytes())) {
+            self.counts.repeated += u64::from(!has_parent);
+            return Ok(None);
+        }
+        let members = match &mut self.batch {
+            None => vec![member],
+            Some(batch) => match batch.add(member) {
+                Ok(members) => members.unwrap_or_default(),
+                Err(error) => {
+                    self.fail(error, 1);
+                    Vec::new()
+                }
+            },
+        };
+        self.job(members, behind).await
+    }
+
+    /// The unit of a member, or of a batch of them; none of none.
+    async fn job(&mut self, members: Vec<Member>, behind: &Candidates) -> Result<Option<Job>> {
+        let member_count = members.len() as u64;
+        let mut scope = self.task.context.scope();
+        let member = match &self.batch {
+            Some(batch) => {
+                scope.batch_separator = Some(batch.separator().to_owned());
+                batch::join(&members)
+            }
+            None => members.into_iter().next(),
+        };
+        let Some(member) = member else { return Ok(None) };
+        scope.parent = member.parent;
+        scope.partition = member.partition;
+        let partition = member.identity.to_string();
+        let stored = self.stored_cursor(&partition, behind).await?;
+        self.task.tracker.parents.fetch_add(member_count, Ordering::Relaxed);
+        let unit = Unit::new(scope, member.columns, partition, stored);
+        Ok(Some(Job { unit, member_count, from_warehouse: member.from_warehouse }))
+    }
+
+    /// A candidate without a value that the request needs.
+    fn pass_over(&mut self, missing: Missing) {
+        // Rows that lack a value may lack it alike, and are rows of their own all the same.
+        if !self.asked.insert(xxh3_64(missing.identity.as_bytes())) {
+            return;
+        }
+        match missing.policy {
+            OnMissingField::Skip => self.counts.skipped += 1,
+            OnMissingField::Raise => self.fail(missing.error, 1),
+        }
+    }
+
+    fn asks_changed_parents(&self) -> bool {
+        self.relation.parent.as_ref().is_some_and(|(spec, _)| spec.scope == ParentScope::Changed)
+    }
+
+    /// The load up to which the children of all parents are there; none if all parents are to be asked for.
+    async fn stored_asked_until(&self) -> Result<Option<String>> {
+        let Task { context, resource, .. } = &**self.task;
+        if !self.asks_changed_parents() || context.full_refresh {
+            return Ok(None);
+        }
+        let stored = context.warehouse.cursors(&resource.name, vec![PARENTS_ASKED.to_owned()]).await?;
+        let stored = stored.get(PARENTS_ASKED);
+        stored.map(|text| serde_json::from_str(text)).transpose().map_err(|cause| {
+            Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
+                .with("resource", &resource.name)
+                .source(cause)
+        })
+    }
+
+    /// Says that the children of all parents are there, this run's included.
+    fn asked_all(&self) -> Option<CursorRow> {
+        let Task { context, resource, .. } = &**self.task;
+        self.asks_changed_parents().then(|| CursorRow {
+            resource: resource.name.clone(),
+            partition: PARENTS_ASKED.to_owned(),
+            value: Value::from(context.load_id.as_str()).to_string(),
+        })
+    }
+
+    /// Where a unit starts. Cursors of candidates that wait behind it are looked up together with its own.
+    async fn stored_cursor(&mut self, partition: &str, behind: &Candidates) -> Result<Option<Position>> {
+        if let Some(global) = &self.global {
+            return Ok(global.start());
+        }
+        if self.task.resource.incremental.is_none() || self.task.context.full_refresh {
+            return Ok(None);
+        }
+        if !self.cursors_ahead.knows(partition) {
+            let waiting = behind.waiting().take(CURSORS_AHEAD).cloned();
+            let members = waiting.filter_map(|candidate| self.relation.member(candidate).ok());
+            let names = members.map(|member| member.identity.to_string()).collect();
+            self.cursors_ahead.look_up(self.task, partition, names).await?;
+        }
+        self.cursors_ahead.take(partition)
+    }
+
+    fn settle(&mut self, done: Done) -> Result<()> {
+        match done.result {
+            Ok(end) => {
+                self.counts.failed_in_a_row = 0;
+                self.cursors.extend(end.cursor);
+                match end.next {
+                    Some(unit) => self.continued.push_back(Job {
+                        unit: *unit,
+                        member_count: done.member_count,
+                        from_warehouse: done.from_warehouse,
+                    }),
+                    None => {
+                        self.counts.done += done.member_count;
+                        self.global.as_mut().map_or(Ok(()), |global| global.note(self.task, end.position))?;
+                    }
+                }
+                // One word of each kind is enough for a million parents.
+                let new: Vec<String> = end.warnings.into_iter().filter(|w| !self.warnings.contains(w)).collect();
+                self.warnings.extend(new);
+            }
+            Err(error) if done.from_warehouse && is_gone(&error) => {
+                self.counts.gone += 1;
+                self.spoiled |= done.spilled;
+                self.task.tracker.discard(&BTreeMap::from([(PARENT_GONE, done.held_back_records)]));
+            }
+            Err(error) => {
+                self.spoiled |= done.spilled;
+                self.fail(error, done.member_count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a failure, which concerns so many parents or partitions.
+    fn fail(&mut self, error: Error, member_count: u64) {
+        self.counts.failed += member_count;
+        self.counts.failed_in_a_row += 1;
+        // An interruption is the reason only if nothing else is.
+        match &self.first_error {
+            Some(first) if first.kind() != Kind::Interrupted => {}
+            _ => self.first_error = Some(error),
+        }
+    }
+}
+
+/// The last cursor of each partition: slices of one unit may be committed together.
+fn last_of_each(cursors: Vec<CursorRow>) -> Vec<CursorRow> {
+    let last: HashMap<String, CursorRow> =
+        cursors.into_iter().map(|cursor| (cursor.partition.clone(), cursor)).collect();
+    last.into_values().collect()
+}
+
+async fn run_unit(task: Arc<Task>, job: Job) -> Done {
+    let mut sink = Sink::for_partition(&task.resource, task.context.warehouse.clone());
+    let mut result = task.walk(&job.unit, &mut sink).await;
+    if result.is_ok()
+        && let Err(error) = sink.release(&task.resource.name).await
+    {
+        result = Err(error);
+    }
+    let spilled = result.is_err() && sink.has_spilled();
+    let held_back_records = sink.held_back_records();
+    let label = if task.resource.parent.is_some() { "parent" } else { "partition" };
+    let name: String = job.unit.partition.chars().take(UNIT_NAME_CHARS_MAX).collect();
+    let name = if name.len() < job.unit.partition.len() { format!("{name}…") } else { name };
+    let result = result.map_err(|e| e.with(label, name));
+    Done { result, member_count: job.member_count, from_warehouse: job.from_warehouse, spilled, held_back_records }
+}
