@@ -101,6 +101,6 @@ mod tests {
         let bomb = gzip(&vec![b' '; 1 << 20]);
         assert_eq!(Packing::Gzip.unpack(&bomb, 1000).unwrap_err().kind, TransportErrorKind::TooLarge);
         assert_eq!(Packing::of(b"[1]"), None);
-        assert_eq!(Packing::Gzip.unpack(b"[1]", 9).unwrap_err().kind, TransportErrorKind::Decode);
+        assert_eq!(Packing::Gzip.unpack(b"[1,2,3,4,5,6,7]", 20).unwrap_err().kind, TransportErrorKind::Decode);
     }
 }

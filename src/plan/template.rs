@@ -197,7 +197,7 @@ impl Template {
     }
 
     /// The texts for a parameter, which can come several times: a text that is exactly one expression gives one for each
-    /// element of a list. Nulls are left out. Otherwise as [`Template::render`].
+    /// element of a list, unless that is a batch of parents. Nulls are left out. Otherwise as [`Template::render`].
     ///
     /// # Errors
     /// An expression failed on these values.
@@ -208,7 +208,10 @@ impl Template {
             out
         };
         Ok(match self.render_json(scope)? {
-            Some(Value::Array(elements)) => elements.iter().filter(|e| !e.is_null()).map(text).collect(),
+            // The values of a batch are one text.
+            Some(Value::Array(elements)) if scope.batch_separator.is_none() => {
+                elements.iter().filter(|e| !e.is_null()).map(text).collect()
+            }
             Some(value) => vec![text(&value)],
             None => Vec::new(),
         })
