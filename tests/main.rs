@@ -2,8 +2,6 @@
 //!
 //! They are one test binary, because each one links DuckDB. `support` knows nothing of the program's own code.
 
-mod support;
-
 mod auth;
 mod children;
 mod cli;
@@ -19,15 +17,20 @@ mod faults;
 mod formats;
 mod incremental;
 mod lock;
+mod mind;
 mod mindstamp;
 mod paging;
 mod partitions;
+mod pocketbase;
 mod publish;
 mod row_order;
 mod schema;
 mod secrets;
 mod selectors;
+mod stintmint;
+mod support;
 mod tapes;
 mod templates;
 mod warehouse;
 mod windows;
+

@@ -226,6 +226,16 @@ impl Bundled {
         Bundled { name: "mindstamp", variables: crate::mindstamp::variables(&server), _server: server }
     }
 
+    fn mind() -> Bundled {
+        let server = crate::mind::sample();
+        Bundled { name: "mind", variables: crate::mind::variables(&server), _server: server }
+    }
+
+    fn stintmint() -> Bundled {
+        let server = crate::stintmint::sample();
+        Bundled { name: "stintmint", variables: crate::stintmint::variables(&server), _server: server }
+    }
+
     /// Runs the pipeline where it is, into a warehouse of the test.
     fn run(&self, env: &TestEnv, warehouse: &Warehouse, further_args: &[&str]) -> Outcome {
         let file = format!("{}/pipelines/{}.toml", env!("CARGO_MANIFEST_DIR"), self.name);
@@ -257,13 +267,23 @@ fn the_tape_of_mindstamp_replays_offline_without_a_token() {
 }
 
 #[test]
+fn the_tape_of_mind_replays_offline_without_a_token() {
+    Bundled::mind().check();
+}
+
+#[test]
+fn the_tape_of_stintmint_replays_offline_without_a_password_and_without_waiting() {
+    Bundled::stintmint().check();
+}
+
+#[test]
 fn no_tape_of_the_project_holds_a_secret() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tapes");
     let mut count = 0;
     for entry in std::fs::read_dir(&root).expect("the tapes") {
         let tape = entry.expect("a readable entry").path().join("tape.jsonl");
         let text = std::fs::read_to_string(&tape).unwrap_or_else(|e| panic!("{}: {e}", tape.display()));
-        for bundled in [Bundled::mindstamp()] {
+        for bundled in [Bundled::mindstamp(), Bundled::mind(), Bundled::stintmint()] {
             for (name, value) in &bundled.variables {
                 let is_secret = ["TOKEN", "KEY", "PASSWORD", "EMAIL"].iter().any(|word| name.ends_with(word));
                 assert!(!is_secret || !text.contains(value), "{name} is in {}", tape.display());

@@ -3,6 +3,8 @@
 pub(crate) mod api;
 pub(crate) mod duck;
 pub(crate) mod env;
+pub(crate) mod http;
+pub(crate) mod pocketbase;
 pub(crate) mod server;
 
 pub(crate) use api::Api;

@@ -3,6 +3,7 @@
 //! [`Recorder`] stands around another transport and writes what it brings; [`Player`] answers from what was written.
 //! [`mod@format`] says what a tape looks like, [`mask`] what is left out of it.
 
+mod copy;
 pub mod format;
 mod mask;
 mod nearest;
