@@ -2,6 +2,8 @@
 //!
 //! They are one test binary, because each one links DuckDB. `support` knows nothing of the program's own code.
 
+mod support;
+
 mod auth;
 mod children;
 mod cli;
@@ -28,9 +30,7 @@ mod schema;
 mod secrets;
 mod selectors;
 mod stintmint;
-mod support;
 mod tapes;
 mod templates;
 mod warehouse;
 mod windows;
-

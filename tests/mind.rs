@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 const PIPELINE: &str = include_str!("../pipelines/mind.toml");
 const EXAMPLE: &str = include_str!("../pipelines/mind_conferences.example.csv");
-const TOKEN: &str = "W1VJggwnvg2ldDdvSYES07tpLCWLDlD5nFakVJ6QSCPiZRpAMGyAzKW07OpM1IpceZ2WT5h5Mu7Ekt7WDTQzMUoQkVTRE4NdYUFE";
+const TOKEN: &str =
+    "W1VJggwnvg2ldDdvSYES07tpLCWLDlD5nFakVJ6QSCPiZRpAMGyAzKW07OpM1IpceZ2WT5h5Mu7Ekt7WDTQzMUoQkVTRE4NdYUFE";
 const APPLICATION: &str = "00e1db72-c57d-478c-88be-3533d43c8b34";
 
 /// Recorded, with two people.
@@ -114,15 +115,13 @@ fn conferences_participants_and_recordings_are_loaded_and_loading_again_changes_
             let people = [["John Doe", "speaker", "true"], ["Zoë", "moderator", "false"]];
             let columns = "SELECT name, \"role\", media__audio FROM";
             assert_eq!(
-                warehouse.query(&format!(
-                    "{columns} mind.participants WHERE conference_id = '{MEETING}' ORDER BY name"
-                )),
+                warehouse
+                    .query(&format!("{columns} mind.participants WHERE conference_id = '{MEETING}' ORDER BY name")),
                 people
             );
             assert_eq!(warehouse.query(&format!("{columns} mind.conferences__participants ORDER BY name")), people);
             assert_eq!(warehouse.count("mind.participants"), 2);
-            let recordings =
-                warehouse.query("SELECT conference_id, bytes, content_type, path FROM mind.recordings");
+            let recordings = warehouse.query("SELECT conference_id, bytes, content_type, path FROM mind.recordings");
             assert_eq!(recordings.len(), 1);
             assert_eq!(recordings[0][..3], [MEETING, &RECORDING.len().to_string(), "video/mp4"]);
         }

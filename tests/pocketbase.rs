@@ -21,9 +21,7 @@ fn id(prefix: &str, number: usize) -> String {
 fn blog() -> PocketBase {
     let server = PocketBase::start();
     let text = |name: &str| json!({ "name": name, "type": "text" });
-    let relation = |name: &str, collection: &str, many: usize| {
-        json!({ "name": name, "type": "relation", "collectionId": collection, "maxSelect": many })
-    };
+    let relation = |name: &str, collection: &str, many: usize| json!({ "name": name, "type": "relation", "collectionId": collection, "maxSelect": many });
     let tags = server.create_collection("tags", vec![text("name")]);
     let authors = server.create_collection("authors", vec![text("name")]);
     let fields = vec![
@@ -44,9 +42,11 @@ fn blog() -> PocketBase {
     for start in (0..POSTS).step_by(1_000) {
         create("posts", start..POSTS.min(start + 1_000), &post);
     }
-    create("comments", 0..COMMENTS, &|n| {
-        json!({ "id": id("comm", n), "text": format!("comment {n}"), "post": id("post", n * 7 % POSTS) })
-    });
+    create(
+        "comments",
+        0..COMMENTS,
+        &|n| json!({ "id": id("comm", n), "text": format!("comment {n}"), "post": id("post", n * 7 % POSTS) }),
+    );
     server
 }
 
@@ -63,7 +63,8 @@ fn post(number: usize) -> Value {
 }
 
 fn retitle(server: &PocketBase, numbers: impl IntoIterator<Item = usize>, title: &str) {
-    let change = |number| ("PATCH", format!("/{}", id("post", number)), json!({ "title": format!("{title} {number}") }));
+    let change =
+        |number| ("PATCH", format!("/{}", id("post", number)), json!({ "title": format!("{title} {number}") }));
     server.batch("posts", numbers.into_iter().map(change));
 }
 

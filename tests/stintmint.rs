@@ -119,10 +119,7 @@ fn responses_are_awaited_and_loaded_and_loading_again_changes_nothing() {
                     ["portrait-7", "sf-portraits", "COMPLETED", "2.5", "1516883710000", "1516887310250"],
                 ]
             );
-            assert_eq!(
-                warehouse.column_type("stintmint.stintflow_responses", "created"),
-                "TIMESTAMP WITH TIME ZONE"
-            );
+            assert_eq!(warehouse.column_type("stintmint.stintflow_responses", "created"), "TIMESTAMP WITH TIME ZONE");
             assert_eq!(
                 warehouse.query(
                     "SELECT r.identifier, p.option_id, p.info, p.votes, p.rating, p.remark \

@@ -81,8 +81,8 @@ impl Read for Pieces {
 /// Writes a body that is there already.
 ///
 /// # Errors
-/// [`TransportErrorKind::Storage`]: it could not be written.
-pub(super) fn store(path: &Path, body: &[u8]) -> Result<Downloaded, TransportError> {
+/// [`TransportErrorKind::Storage`]: it could not be written. [`TransportErrorKind::Decode`]: it could not be read.
+pub(super) fn store(path: &Path, body: impl Read) -> Result<Downloaded, TransportError> {
     write(path.to_owned(), body, None)
 }
 

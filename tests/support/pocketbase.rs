@@ -93,9 +93,7 @@ impl PocketBase {
     /// Makes, changes or deletes many records in one transaction: method, path below `records`, body.
     pub(crate) fn batch(&self, collection: &str, changes: impl IntoIterator<Item = (&'static str, String, Value)>) {
         let path = format!("/api/collections/{collection}/records");
-        let request = |(method, below, body): (&str, String, Value)| {
-            json!({ "method": method, "url": format!("{path}{below}"), "body": body })
-        };
+        let request = |(method, below, body): (&str, String, Value)| json!({ "method": method, "url": format!("{path}{below}"), "body": body });
         let requests: Vec<Value> = changes.into_iter().map(request).collect();
         self.call("POST", "/api/batch", Some(&json!({ "requests": requests })));
     }

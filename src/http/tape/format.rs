@@ -12,13 +12,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
 
 /// Bodies up to this size are part of their line.
-const INLINE_BYTES_MAX: usize = 64 << 10;
+const INLINE_BYTES_MAX: u64 = 64 << 10;
 
 /// The first line of a tape: of what run it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,9 +141,20 @@ impl Body {
         Some(json.map_or_else(|| Body::Text(text.to_owned()), Body::Json))
     }
 
-    /// Whether a body goes to a file of its own.
-    pub(super) fn is_large(bytes: &[u8]) -> bool {
-        bytes.len() > INLINE_BYTES_MAX
+    /// Whether a body of so many bytes goes to a file of its own.
+    pub(super) fn is_large(bytes: u64) -> bool {
+        bytes > INLINE_BYTES_MAX
+    }
+
+    /// The bytes, to be read one after the other: those of a file are never all in memory.
+    ///
+    /// # Errors
+    /// As those of [`Body::bytes`].
+    pub(super) fn reader(&self, folder: &Path) -> Result<Box<dyn Read>> {
+        let Body::File(name) = self else { return Ok(Box::new(Cursor::new(self.bytes(folder)?))) };
+        let path = body_file(folder, name)?;
+        let file = File::open(&path).map_err(|e| fault("a body of the tape can't be read", &path).source(e))?;
+        Ok(Box::new(file))
     }
 
     /// The bytes.

@@ -182,16 +182,10 @@ impl Player {
             return Err(TransportError::new(TransportErrorKind::NotOnTape, "its address can't be read"));
         };
         let entry = self.take(&identity, &asked)?;
-        let outcome = self.tape.outcome(entry).and_then(|outcome| replayed(outcome, &self.tape.folder));
+        let replayed = |outcome| replayed(outcome, &self.tape.folder, wire.download.as_deref());
+        let outcome = self.tape.outcome(entry).and_then(replayed);
         let unusable = |error: Error| Err(TransportError::new(TransportErrorKind::TapeUnusable, error.to_string()));
-        let answer = outcome.unwrap_or_else(unusable)?;
-        match (&wire.download, answer.status) {
-            (Some(path), 200..300) => {
-                let file = Some(download::store(path, &answer.body)?);
-                Ok(WireResponse { body: Bytes::new(), file, ..answer })
-            }
-            _ => Ok(answer),
-        }
+        outcome.unwrap_or_else(unusable)
     }
 
     /// The next exchange of a request: the first with the same headers that was not taken, else the first. A login may be
@@ -229,13 +223,19 @@ impl Transport for Player {
     }
 }
 
-/// What the network brought, from the tape.
-fn replayed(outcome: Outcome, folder: &Path) -> Result<Result<WireResponse, TransportError>> {
+/// What the network brought, from the tape. A success goes to the file that the request names, if it names one.
+fn replayed(outcome: Outcome, folder: &Path, download: Option<&Path>) -> Result<Result<WireResponse, TransportError>> {
     let bytes = |body: Option<super::format::Body>| body.map(|body| body.bytes(folder)).transpose();
     match outcome {
         Outcome::Answer { status, headers, body } => {
+            let headers = headers.to_map(folder)?;
+            if let (Some(path), 200..300) = (download, status) {
+                let body = body.map(|body| body.reader(folder)).transpose()?;
+                let stored = download::store(path, body.unwrap_or_else(|| Box::new(std::io::empty())));
+                return Ok(stored.map(|file| WireResponse { status, headers, body: Bytes::new(), file: Some(file) }));
+            }
             let body = Bytes::from(bytes(body)?.unwrap_or_default());
-            Ok(Ok(WireResponse { status, headers: headers.to_map(folder)?, body, file: None }))
+            Ok(Ok(WireResponse { status, headers, body, file: None }))
         }
         Outcome::Failure { kind, cause, received } => {
             let mut error = TransportError::new(transport_kind(kind), cause);

@@ -2,12 +2,11 @@
 
 use super::format::{Body, Exchange, FailureKind, Header, Outcome, Received, VERSION};
 use super::play::read_header;
-use super::{BODIES_FOLDER, EXCHANGES_FILE, fault, mask};
+use super::{BODIES_FOLDER, EXCHANGES_FILE, copy, fault, mask};
 use crate::config::Env;
 use crate::error::{Error, Kind, Result};
 use crate::http::transport::{Transport, TransportError, TransportErrorKind, WireRequest, WireResponse};
 use crate::secret;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use std::fs::{self, File, OpenOptions};
@@ -88,20 +87,28 @@ impl Recorder {
     }
 
     fn answer(&self, answer: &WireResponse, is_login: bool, number: u64) -> std::io::Result<Outcome> {
-        let stored = match &answer.file {
-            Some(file) => Bytes::from(fs::read(&file.path)?),
-            None => answer.body.clone(),
-        };
-        let bytes = mask::answer_body(&stored, is_login);
-        let body = if Body::is_large(&bytes) {
-            let content_type = answer.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
-            let name = format!("{BODIES_FOLDER}/{number:06}.{}", extension(content_type));
-            write_whole(&self.folder.join(&name), &bytes)?;
-            Some(Body::File(name))
-        } else {
-            Body::inline(&bytes)
+        let content_type = answer.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let name = format!("{BODIES_FOLDER}/{number:06}.{}", extension(content_type));
+        let body = match &answer.file {
+            Some(file) if Body::is_large(file.bytes) => {
+                let mut stored = File::open(&file.path)?;
+                write_whole(&self.folder.join(&name), |fresh| copy::copy_masked(&mut stored, fresh))?;
+                Some(Body::File(name))
+            }
+            Some(file) => self.body(&fs::read(&file.path)?, is_login, name)?,
+            None => self.body(&answer.body, is_login, name)?,
         };
         Ok(Outcome::Answer { status: answer.status, headers: mask::answer_headers(&answer.headers, is_login), body })
+    }
+
+    /// A body that is in memory, on its line or in a file of that name.
+    fn body(&self, stored: &[u8], is_login: bool, name: String) -> std::io::Result<Option<Body>> {
+        let bytes = mask::answer_body(stored, is_login);
+        if !Body::is_large(bytes.len() as u64) {
+            return Ok(Body::inline(&bytes));
+        }
+        write_whole(&self.folder.join(&name), |fresh| fresh.write_all(&bytes))?;
+        Ok(Some(Body::File(name)))
     }
 }
 
@@ -149,12 +156,12 @@ fn line(value: &impl serde::Serialize) -> std::io::Result<Vec<u8>> {
 }
 
 /// Writes a file under another name first, so that a killed run leaves no half of one.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let fresh = path.with_extension("new");
-    fs::write(&fresh, bytes)?;
+    write(&mut File::create(&fresh)?)?;
     fs::rename(&fresh, path)
 }
 

@@ -1,5 +1,7 @@
 use super::*;
+use crate::http::download;
 use crate::http::transport::{Transport, TransportError, TransportErrorKind, WireRequest, WireResponse};
+use crate::secret;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -259,4 +261,25 @@ async fn a_body_outside_of_the_folder_is_not_read() {
         assert_eq!(error.kind, TransportErrorKind::TapeUnusable, "{name}");
         assert!(error.to_string().contains("outside of its folder"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_large_download_is_copied_without_its_secrets_and_stored_again() {
+    secret::register("tok-5e4d3c2b1a");
+    let dir = folder();
+    let (stored, wanted) = (dir.path().join("stored"), dir.path().join("wanted"));
+    let mut content = vec![0xff; 70_000];
+    content.extend_from_slice(b"tok-5e4d3c2b1a\x00");
+    std::fs::write(&stored, &content).unwrap();
+    let file = download::Downloaded { path: stored, bytes: content.len() as u64, sha256: String::new() };
+    let answered = WireResponse { file: Some(file), ..answer(200, b"").unwrap() };
+    let tape = dir.path().join("tape");
+    let line = record(&tape, vec![(get("film"), Ok(answered))]).await;
+    assert!(line.contains(r#""body":{"file":"bodies/000001.bin"}"#), "{line}");
+    let request = WireRequest { download: Some(wanted.clone()), ..get("film") };
+    let replayed = play(&tape).call(request).await.unwrap();
+    let masked = [&content[..70_000], b"***\x00"].concat();
+    assert_eq!(std::fs::read(&wanted).unwrap(), masked);
+    let file = replayed.file.unwrap();
+    assert_eq!((file.path, file.bytes), (wanted, masked.len() as u64));
 }
