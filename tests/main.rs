@@ -16,6 +16,7 @@ mod destinations;
 mod dispositions;
 mod documents;
 mod faults;
+mod filters;
 mod formats;
 mod incremental;
 mod lock;

@@ -87,6 +87,8 @@ pub struct Decoded {
     pub rows: Vec<Option<usize>>,
     /// For each of these records the hash of its content, if asked for.
     pub contents: Vec<u128>,
+    /// Numbers, from 0, of the records received that are not among these: null, or left out for want of a cursor.
+    pub skipped: Vec<u64>,
     /// Records left out, by rule.
     pub discarded: BTreeMap<&'static str, u64>,
 }

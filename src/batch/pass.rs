@@ -94,6 +94,7 @@ impl<'s> Pass<'s> {
     fn record(&mut self, scan: &mut Scanner<'_>, out: &mut Decoded) -> Result<()> {
         if scan.peek() == Some(b'n') {
             scan.literal("null").map_err(|f| self.malformed(f, out))?;
+            out.skipped.push(out.record_count);
             out.record_count += 1;
             *out.discarded.entry("null_record").or_default() += 1;
             return Ok(());
@@ -116,6 +117,7 @@ impl<'s> Pass<'s> {
         out.record_count += 1;
         let cursor = self.cursor.iter_mut().find_map(Option::take);
         if cursor.is_none() && !self.cursor.is_empty() && !self.keep_without_cursor(out)? {
+            out.skipped.push(out.record_count - 1);
             self.shape.truncate(ROOT, row);
             self.unsee();
             return Ok(());

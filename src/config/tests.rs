@@ -309,7 +309,7 @@ fn further_mistakes_are_found_too() {
         (
             resource("primary_key = '{{ x }}'"),
             &[
-                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns and auth",
+                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns, filter and auth",
             ],
         ),
         (
@@ -328,6 +328,17 @@ fn further_mistakes_are_found_too() {
     for (source, expected) in cases {
         assert_eq!(mistakes(&source), expected, "{source}");
     }
+}
+
+#[test]
+fn a_filter_is_one_expression_over_records_and_nothing_else_sees_records() {
+    let filter = |text: &str| mistakes(&resource(&format!("filter = \"{text}\"")));
+    assert_eq!(filter("{{ record.status != 'draft' }}"), [""; 0]);
+    assert!(filter("{{ record.a }} {{ record.b }}")[0].contains("`filter` must be exactly one expression"));
+    assert!(filter("draft")[0].contains("`filter` must be exactly one expression"));
+    assert!(filter("{{ page.number == 1 }}")[0].contains("`page.number` has no value in `filter`"));
+    let path = mistakes(&resource("path = \"{{ record.id }}\""));
+    assert!(path[0].contains("`record.id` has no value here"), "{path:?}");
 }
 
 #[test]

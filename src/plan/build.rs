@@ -7,6 +7,7 @@ mod answers;
 mod auth;
 mod client;
 mod column;
+mod filter;
 mod format;
 mod incremental;
 mod layers;

@@ -173,6 +173,8 @@ pub struct Resource {
     pub write: WriteDisposition,
     /// What `merge` means here.
     pub merge: Merge,
+    /// What must hold for a record to be kept; none: all are.
+    pub filter: Option<Template>,
     /// Fields left out before anything is stored.
     pub exclude: Vec<FieldPath>,
     /// What the file says of columns, by warehouse column name of the resource's own table.

@@ -277,6 +277,21 @@ impl Template {
         found
     }
 
+    /// Whether its value is true: there, and not `false`, 0 or empty.
+    ///
+    /// # Errors
+    /// An expression failed on these values.
+    pub fn holds(&self, scope: &Scope) -> Result<bool> {
+        Ok(self.render_json(scope)?.is_some_and(|value| match value {
+            Value::Null => false,
+            Value::Bool(flag) => flag,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::String(text) => !text.is_empty(),
+            Value::Array(elements) => !elements.is_empty(),
+            Value::Object(members) => !members.is_empty(),
+        }))
+    }
+
     /// The value for a JSON body: a text that is exactly one expression keeps the value's type. `None` as in `render`.
     ///
     /// # Errors

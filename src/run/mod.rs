@@ -8,6 +8,7 @@ mod cursors_ahead;
 pub mod engine;
 mod fanout;
 mod feed;
+mod filter;
 mod global;
 mod merging;
 pub mod progress;

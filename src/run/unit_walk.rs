@@ -1,5 +1,6 @@
 //! One slice of a unit: its pages fetched, decoded, held against the cursor and sent on.
 
+use super::filter::{FILTERED, filtered};
 use super::rows::{PageRows, leave_out};
 use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::batch::Decoded;
@@ -10,6 +11,7 @@ use crate::extract::{EndReason, Page, Walk, WalkSpec, request};
 use crate::http::origin::Origins;
 use crate::load::CursorRow;
 use crate::plan::model::{CursorScope, CursorSource, Incremental, WriteDisposition};
+use crate::plan::template::Scope;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,13 @@ use url::Url;
 /// The rule by which a record is left out that a page shares with the one before it.
 const OVERLAP: &str = "overlap";
 
+/// The records of a page.
+struct PageRecords {
+    decoded: Decoded,
+    /// Those for which the filter of the resource is not true.
+    filtered: Vec<usize>,
+}
+
 /// A walk of a unit in progress.
 pub(super) struct UnitWalk<'a> {
     task: &'a Arc<Task>,
@@ -27,6 +36,8 @@ pub(super) struct UnitWalk<'a> {
     walk: Walk,
     /// Columns that the request brings to every row.
     columns: Vec<(String, Value)>,
+    /// What the filter of the resource sees beside a record; none: it has no filter.
+    filter_scope: Option<Arc<Scope>>,
     track: Option<Track<'a>>,
 }
 
@@ -54,6 +65,7 @@ impl<'a> UnitWalk<'a> {
         }
         let mut columns = unit.parent_columns.clone();
         columns.extend(request::columns(&resource.add_columns, &scope)?);
+        let filter_scope = resource.filter.is_some().then(|| Arc::new(scope.clone()));
         let mut walk = Walk::new(WalkSpec {
             resource: resource.clone(),
             client: context.client.clone(),
@@ -69,7 +81,7 @@ impl<'a> UnitWalk<'a> {
         if let Some(link) = entry_link(task, unit)? {
             walk.begin_at(link);
         }
-        Ok(Some(UnitWalk { task, unit, walk, columns, track }))
+        Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track }))
     }
 
     /// Walks one page into the sink; whether there may be another.
@@ -147,14 +159,15 @@ impl<'a> UnitWalk<'a> {
     }
 
     /// A decoded page: counted, held against the cursor, sent to the children and to the sink.
-    async fn take_in(&mut self, page: &Page, decoded: Decoded, took: Duration, sink: &mut Sink) -> Result<()> {
+    async fn take_in(&mut self, page: &Page, decoded: PageRecords, took: Duration, sink: &mut Sink) -> Result<()> {
+        let PageRecords { decoded, filtered } = decoded;
         self.note_walked(page, &decoded)?;
         let tracker = &self.task.tracker;
         let record_count = decoded.record_count;
         tracker.discard(&decoded.discarded);
         let verdict = self.hold_against_cursor(page, &decoded, took).map_err(|error| self.explain(page, error))?;
         let go = verdict.as_ref().map_or(Go::On, |verdict| verdict.go);
-        let rows = self.rows(decoded, verdict)?;
+        let rows = self.rows(decoded, verdict, &filtered)?;
         if let Some(root) = rows.chunks.first().filter(|chunk| chunk.table.is_empty()) {
             for feed in &self.task.feeds {
                 feed.send(root).await;
@@ -216,19 +229,24 @@ impl<'a> UnitWalk<'a> {
         Ok(Some(verdict))
     }
 
-    /// The page's rows, without those that the verdict leaves out.
-    fn rows(&self, decoded: Decoded, verdict: Option<Verdict>) -> Result<PageRows> {
-        let Some(verdict) = verdict else { return Ok(PageRows { chunks: decoded.chunks, suspects: Vec::new() }) };
+    /// The page's rows, without those that the verdict or the filter leaves out.
+    fn rows(&self, decoded: Decoded, verdict: Option<Verdict>, filtered: &[usize]) -> Result<PageRows> {
+        if verdict.is_none() && filtered.is_empty() {
+            return Ok(PageRows { chunks: decoded.chunks, suspects: Vec::new() });
+        }
+        let (suspect_records, left_out_records) =
+            verdict.map(|verdict| (verdict.suspects, verdict.left_out)).unwrap_or_default();
         let place = decoded.rows;
-        let is_suspect = |record: usize| verdict.suspects.get(record).copied().unwrap_or(false);
-        let suspects = if verdict.suspects.is_empty() {
+        let is_suspect = |record: usize| suspect_records.get(record).copied().unwrap_or(false);
+        let suspects = if suspect_records.is_empty() {
             Vec::new()
         } else {
             place.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(record, _)| is_suspect(record)).collect()
         };
         let mut rows = PageRows { chunks: decoded.chunks, suspects };
         let mut left_out: BTreeMap<usize, &'static str> = BTreeMap::new();
-        for (rule, records) in &verdict.left_out {
+        let by_cursor = left_out_records.iter().map(|(rule, records)| (*rule, records.as_slice()));
+        for (rule, records) in by_cursor.chain([(FILTERED, filtered)]) {
             for row in records.iter().filter_map(|record| place.get(*record).copied().flatten()) {
                 left_out.entry(row).or_insert(rule);
             }
@@ -242,13 +260,19 @@ impl<'a> UnitWalk<'a> {
         Ok(rows)
     }
 
-    async fn decode(&self, page: &Page) -> Result<Decoded> {
+    async fn decode(&self, page: &Page) -> Result<PageRecords> {
+        let filter_scope = self.filter_scope.clone();
         let (task, records, parent) = (self.task.clone(), page.records.clone(), self.columns.clone());
-        let decoded = tokio::task::spawn_blocking(move || {
+        let decoded = tokio::task::spawn_blocking(move || -> Result<PageRecords> {
             let mut decoder = task.decoders.take();
             let decoded = decoder.decode(&records, &parent);
             task.decoders.give_back(decoder);
-            decoded
+            let decoded = decoded?;
+            let filtered = match task.resource.filter.as_ref().zip(filter_scope.as_deref()) {
+                Some((filter, scope)) => filtered(filter, scope, &records, &decoded.skipped)?,
+                None => Vec::new(),
+            };
+            Ok(PageRecords { decoded, filtered })
         });
         decoded.await.map_err(|e| Error::new(Kind::Internal, "the decoder ended without an answer").source(e))?
     }

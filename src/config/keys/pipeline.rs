@@ -106,6 +106,12 @@ const METHODS: Choice = Choice {
 
 const CONTENTS: &[Key] = &[
     Key::new("columns", Kind::Map(&Kind::Table(&COLUMN)), "What is known of columns, by their name in the warehouse"),
+    Key::new(
+        "filter",
+        TEMPLATE,
+        "Records for which it is not true are left out, as in `{{ record.status != 'draft' }}`",
+    )
+    .off(),
     Key::new("exclude", TEXTS, "Fields left out before anything is stored"),
 ];
 

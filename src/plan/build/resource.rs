@@ -5,7 +5,7 @@ use super::parent::Uses;
 use super::scope::{Scope, Use};
 use super::write::{Write, write};
 use super::{
-    added, answers, auth, column, format, incremental, lint, paginator, parent, partition, path, poll, request,
+    added, answers, auth, column, filter, format, incremental, lint, paginator, parent, partition, path, poll, request,
 };
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
@@ -49,7 +49,9 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let paging = paginator::paging(&own, &all, &uses, scope);
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &own, &uses, scope));
     let added_node = own.get("add_columns");
-    let (add_columns, added_uses) = added::columns(added_node, scope);
+    let (add_columns, mut added_uses) = added::columns(added_node, scope);
+    let (filter, filter_uses) = filter::filter(own.get("filter"), scope);
+    added_uses.extend(filter_uses);
     let used = Uses { request: &uses, added: &added_uses };
     let parent = parent::parent(key, table, &own, file, used, scope);
     let partitions = partition::partitions(key, table, &own, file, used, scope);
@@ -100,6 +102,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         primary_key,
         write: disposition,
         merge,
+        filter,
         exclude,
         columns,
     };

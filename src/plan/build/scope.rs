@@ -36,11 +36,13 @@ pub(super) struct Scope<'a> {
     pub(super) found: &'a mut Diagnostics,
     vars: &'a [(String, Text)],
     pub(super) uses: Vec<Use>,
+    /// Whether `record.FIELD` has a value where texts are compiled.
+    pub(super) sees_record: bool,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(found: &'a mut Diagnostics, vars: &'a [(String, Text)]) -> Self {
-        Scope { found, vars, uses: Vec::new() }
+        Scope { found, vars, uses: Vec::new(), sees_record: false }
     }
 
     pub(super) fn vars(&self) -> &'a [(String, Text)] {
@@ -107,6 +109,10 @@ impl<'a> Scope<'a> {
                     let help = suggest::did_you_mean(&name, known).unwrap_or_else(|| "declare it under [vars]".into());
                     self.found.error(used.span.clone(), format!("unknown variable `{name}`")).help(help);
                 }
+            }
+            "record" if !self.sees_record => {
+                let message = format!("`{name}` has no value here: the request comes before its records");
+                self.found.error(used.span.clone(), message).help("`record.FIELD` can be used in `filter`");
             }
             _ => {}
         }

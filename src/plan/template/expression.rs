@@ -30,8 +30,9 @@ struct Token<'a> {
 }
 
 /// Roots with their members; an empty list: any.
-const ROOTS: [(&str, &[&str]); 6] = [
+const ROOTS: [(&str, &[&str]); 7] = [
     ("parent", &[]),
+    ("record", &[]),
     ("partition", &[]),
     ("cursor", &["start", "end"]),
     ("page", &["offset", "number", "limit", "cursor"]),

@@ -13,6 +13,8 @@ pub struct Scope {
     pub batch_separator: Option<String>,
     /// `partition.NAME`.
     pub partition: Vec<(String, Value)>,
+    /// `record.FIELD`, where a record is looked at. A bare text or number is an object with a `value`.
+    pub record: Option<Value>,
     /// `cursor.start` as it is to be written, a text or a number; none: absent.
     pub cursor_start: Option<Value>,
     /// `cursor.end`, likewise.
@@ -43,6 +45,7 @@ impl Scope {
         let number = |n: Option<u64>| n.map(Value::from);
         let value = match (root.as_str(), rest) {
             ("parent", fields) => self.parent_value(fields),
+            ("record", fields) => self.record.as_ref().and_then(|record| descend(record, fields)),
             ("partition", [name, rest @ ..]) => {
                 self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
             }
