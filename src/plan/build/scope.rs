@@ -98,7 +98,7 @@ impl<'a> Scope<'a> {
         compiled.map_err(|e| self.found.error(e.range, e.message).help_maybe(e.hint)).ok()
     }
 
-    /// What holds for every text: known variables, and no names of later versions.
+    /// What holds for every text: known variables, and records only where they are known.
     fn check(&mut self, used: &Use) {
         let name = used.path.join(".");
         match used.root() {
