@@ -313,6 +313,23 @@ fn bodies_are_stored_as_files_with_a_row_each() {
 }
 
 #[test]
+fn the_same_body_of_partitions_whose_names_look_alike_is_a_row_each() {
+    for number in 0..2 {
+        let server = Server::start(|_: &Request| Reply::new(200, "application/pdf", b"same".to_vec()));
+        let env = TestEnv::new();
+        let warehouse = &env.destinations()[number];
+        let resource = "[resources.docs]\npath = \"docs/{{ partition.value }}/pdf\"\nformat = \"file\"\n\
+            partitions = { values = [\"b/c\", \"b:c\", \"b_c\", \"ü\", \"ö\"] }\n";
+        env.pipeline(&pipeline(&server, resource));
+        for _ in 0..2 {
+            env.load_into(warehouse, &[]).expect_code(0);
+        }
+        assert_eq!(warehouse.query("SELECT count(*), count(DISTINCT url) FROM api.docs"), [["5", "5"]]);
+        assert_eq!(env.bytes_below("files").len(), 5);
+    }
+}
+
+#[test]
 fn a_download_that_is_cut_short_leaves_no_half_file() {
     let server = Server::start(|request| match (request.path.as_str(), request.number) {
         ("/talks", _) => Reply::json(json!([{ "id": 2 }])),

@@ -10,6 +10,7 @@ use crate::plan::template::Scope;
 use chrono::{DateTime, SecondsFormat, Utc};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// Hexadecimal digits of the hash in a file's name.
 const HASH_DIGITS: usize = 16;
+
+/// Bytes of the hash of a parent's values, where the name needs it.
+const VALUES_HASH_BYTES: usize = 6;
 
 /// Content types whose files have no name with an ending, with the ending.
 const ENDINGS: [(&str, &str); 12] = [
@@ -193,7 +197,7 @@ fn file_name(original: Option<&str>, content_type: Option<&str>, sha256: &str, s
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     });
-    let of_parent = harmless(&scalars.collect::<Vec<_>>().join("-"));
+    let of_parent = name_of_values(&scalars.collect::<Vec<_>>());
     // Only what comes behind the last separator is a name.
     let original = original.unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default();
     let (stem, ending) = match original.rsplit_once('.') {
@@ -208,6 +212,24 @@ fn file_name(original: Option<&str>, content_type: Option<&str>, sha256: &str, s
         Some(ending) => format!("{name}.{}", ending.to_ascii_lowercase()),
         None => name,
     }
+}
+
+/// The values with a dash between them. Where the name doesn't tell which values they are, because characters were replaced or
+/// cut off or a value has a dash itself, a part of their hash follows: files of other values must not share the name.
+fn name_of_values(values: &[String]) -> String {
+    let joined = values.join("-");
+    let name = harmless(&joined);
+    let tells = name == joined && (values.len() < 2 || values.iter().all(|value| !value.contains('-')));
+    if tells { name } else { format!("{name}-{}", hash_of_values(values)) }
+}
+
+/// Of the values and their lengths, so that no two lists of values are hashed as the same text.
+fn hash_of_values(values: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update(format!("{}:{value}", value.len()));
+    }
+    hash.finalize().iter().take(VALUES_HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_ending(text: &str) -> bool {
@@ -243,9 +265,31 @@ mod tests {
         }
         let parent = vec![(FieldPath(vec!["id".into()]), json!("a/b")), (FieldPath(vec!["n".into()]), json!(7))];
         let scope = Scope { parent, ..Scope::default() };
-        assert_eq!(file_name(Some("x.mp3"), None, HASH, &scope), "a_b-7-x-ba7816bf8f01cfea.mp3");
+        let name = file_name(Some("x.mp3"), None, HASH, &scope);
+        assert!(name.starts_with("a_b-7-") && name.ends_with("-x-ba7816bf8f01cfea.mp3"), "{name}");
         let long = "x".repeat(500);
         assert!(file_name(Some(&long), None, HASH, &scope).len() < 200);
+    }
+
+    #[test]
+    fn other_values_are_another_name() {
+        let name = |values: &[&str]| name_of_values(&values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            (name(&["7f3a"]), name(&["eu-1"]), name(&["eu", "7"])),
+            ("7f3a".into(), "eu-1".into(), "eu-7".into())
+        );
+        let long = "x".repeat(NAME_CHARS_MAX);
+        let alike: [(&[&str], &[&str]); 5] = [
+            (&["ü"], &["ö"]),
+            (&["b/c"], &["b_c"]),
+            (&["b/c"], &["b:c"]),
+            (&["a-b", "c"], &["a", "b-c"]),
+            (&[&format!("{long}1")], &[&format!("{long}2")]),
+        ];
+        for (one, other) in alike {
+            assert_ne!(name(one), name(other), "{one:?} {other:?}");
+        }
+        assert_eq!(name(&["ü"]), name(&["ü"]));
     }
 
     #[test]
