@@ -1067,3 +1067,17 @@ fn lists_are_read_with_their_types_and_the_columns_that_requests_use() {
         [OnMissingField::Raise, OnMissingField::Skip]
     );
 }
+
+#[test]
+fn a_file_is_not_asked_whether_it_is_ready() {
+    let found = mistakes(&resource("format = 'file'\npoll = { path = 'state', equals = 'DONE' }"));
+    assert!(
+        found.len() == 1 && found[0].starts_with("5:1 `poll` has no meaning with `format = \"file\"`"),
+        "{found:?}"
+    );
+    let inherited = format!(
+        "{CLIENT}[resource_defaults]\npoll = {{ path = 'state', equals = 'DONE' }}\n[resources.x]\nformat = 'file'\n[resources.y]\n"
+    );
+    let plan = plan(&inherited);
+    assert!(plan.resource("x").unwrap().poll.is_none() && plan.resource("y").unwrap().poll.is_some());
+}

@@ -8,7 +8,7 @@ use crate::plan::model::{BodyFormat, CsvFormat, CsvHeader, FormatKind, Paginator
 use std::path::Path;
 
 /// Keys that a resource whose bodies are files has no use for.
-const NOT_FOR_FILES: [&str; 5] = ["data_selector", "record_columns", "allow_missing", "csv", "xml"];
+const NOT_FOR_FILES: [&str; 6] = ["data_selector", "record_columns", "allow_missing", "csv", "xml", "poll"];
 
 /// Builds what bodies are. `file` is the pipeline file.
 pub(super) fn format(own: &Layers<'_>, file: &Path, scope: &mut Scope<'_>) -> BodyFormat {

@@ -73,7 +73,9 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     }
     let response_actions = answers::response_actions(&all, scope);
     let expect = answers::expect(&own, scope);
-    let poll = own.get("poll").and_then(|node| poll::poll(node, scope));
+    // The body of a file is not looked into, so it can't say that it is ready.
+    let is_read = format.kind != Some(FormatKind::File);
+    let poll = own.get("poll").and_then(|node| poll::poll(node, scope)).filter(|_| is_read);
     let flag = |name: &str, default| own.entry(name).and_then(|(_, node)| node.as_boolean()).unwrap_or(default);
     let mut paging = paging?;
     if format.kind == Some(FormatKind::File) {
