@@ -1,0 +1,80 @@
+//! The request of a resource, as the file describes it.
+
+use super::Text;
+use crate::error::Result;
+use crate::plan::template::{Scope, Template};
+use serde_json::{Map, Value};
+
+/// A request as the file describes it. Names keep their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestSpec {
+    /// HTTP method, upper case.
+    pub method: String,
+    /// Path below `base_url`, or an absolute URL. Each value of an expression is percent-encoded as one segment.
+    pub path: Template,
+    /// Query parameters: client < defaults < resource, merged by name. A list repeats the parameter.
+    pub params: Vec<(String, Vec<Text>)>,
+    /// Headers, merged likewise.
+    pub headers: Vec<(String, Text)>,
+    /// Body, if there is one.
+    pub body: Option<BodySpec>,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BodySpec {
+    /// JSON: strings in it are templates; one that is exactly an expression keeps the value's JSON type.
+    Json(JsonTemplate),
+    /// `application/x-www-form-urlencoded`.
+    Form(Vec<(String, Vec<Text>)>),
+    /// Text as it is.
+    Raw(Text),
+}
+
+/// A JSON value whose strings are templates.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JsonTemplate {
+    /// A literal null, boolean or number.
+    Literal(Value),
+    /// A string.
+    Text(Text),
+    /// An array.
+    Array(Vec<JsonTemplate>),
+    /// An object, in order.
+    Object(Vec<(String, JsonTemplate)>),
+}
+
+impl JsonTemplate {
+    /// The value; `None` where a text gives none. That drops the innermost member or element around it.
+    ///
+    /// # Errors
+    /// An expression fails on its values.
+    pub fn render(&self, scope: &Scope) -> Result<Option<Value>> {
+        Ok(Some(match self {
+            JsonTemplate::Literal(value) => value.clone(),
+            JsonTemplate::Text(text) => return text.template.render_json(scope),
+            JsonTemplate::Array(elements) => {
+                let mut values = Vec::with_capacity(elements.len());
+                for element in elements {
+                    values.extend(element.render(scope)?);
+                }
+                Value::Array(values)
+            }
+            JsonTemplate::Object(members) => Value::Object(render_members(members, scope)?),
+        }))
+    }
+}
+
+/// The members of a JSON object; those without a value are left out.
+///
+/// # Errors
+/// As [`JsonTemplate::render`].
+pub fn render_members(members: &[(String, JsonTemplate)], scope: &Scope) -> Result<Map<String, Value>> {
+    let mut object = Map::new();
+    for (name, member) in members {
+        if let Some(value) = member.render(scope)? {
+            object.insert(name.clone(), value);
+        }
+    }
+    Ok(object)
+}
