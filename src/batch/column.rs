@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::schema::ColumnType;
-use crate::schema::number::Decimal;
+use crate::schema::number::{Decimal, Plain};
 use crate::schema::reading::Reading;
 use crate::schema::temporal::{self, Temporal};
 use crate::schema::types::{Numbers, Observed, Uniform};
@@ -174,6 +174,15 @@ impl ColumnBuffer {
     pub fn number(&mut self, token: &[u8], fraction: bool) -> Result<()> {
         if self.declared.is_some() {
             self.push_text(token);
+            self.valid();
+            return Ok(());
+        }
+        if let (Data::Double(values), Some(plain)) = (&mut self.data, Plain::parse(token)) {
+            let seen = Numbers::of_plain(&plain);
+            values.push(plain.value);
+            if !self.observed.number.is_some_and(|known| known.covers(seen)) {
+                self.observed = self.observed.join(Observed::of_numbers(seen));
+            }
             self.valid();
             return Ok(());
         }

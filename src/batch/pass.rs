@@ -6,7 +6,7 @@ use super::shape::{Field, FieldId, KeyPart, ROOT, Shape};
 use super::{CursorToken, Decoded};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::OnCursorMissing;
-use crate::schema::number::Decimal;
+use crate::schema::number::{Decimal, Plain};
 use serde_json::Value;
 use std::ops::Range;
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
@@ -258,14 +258,22 @@ impl<'s> Pass<'s> {
         if !wanted {
             return Ok(0);
         }
+        let (mut digits, canonical);
         let text = match number {
-            Number::Small(value) => value.to_string(),
-            Number::Whole(token) | Number::Fraction(token) => {
-                Decimal::parse(token).map(|d| d.canonical()).unwrap_or_default()
+            Number::Small(value) => {
+                digits = itoa::Buffer::new();
+                digits.format(value).as_bytes()
             }
+            Number::Whole(token) | Number::Fraction(token) => match Plain::parse(token) {
+                Some(plain) => plain.canonical,
+                None => {
+                    canonical = Decimal::parse(token).map(|d| d.canonical()).unwrap_or_default();
+                    canonical.as_bytes()
+                }
+            },
         };
-        note_key(&mut self.key, &self.shape.fields[field], || text.clone().into_bytes());
-        Ok(self.content(3, text.as_bytes()))
+        note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
+        Ok(self.content(3, text))
     }
 
     /// A text that should be JSON (`parse = "json"`), read as if it stood in the record. One that is no JSON stays the

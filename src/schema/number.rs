@@ -151,6 +151,59 @@ impl Decimal {
     }
 }
 
+/// Powers of ten that a double holds exactly, as far as [`Plain`] needs them.
+const POWERS_OF_TEN: [f64; DOUBLE_DIGITS + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// A number such as `-12.50`, with a point, without an exponent and with so few digits that any double keeps them: most
+/// fractions there are. It says the same as a [`Decimal`], and is read without one being built.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plain<'a> {
+    /// The nearest double.
+    pub value: f64,
+    /// Digits before the decimal point, without leading zeros.
+    pub int_digits: u8,
+    /// Digits after the decimal point, without trailing zeros.
+    pub scale: u8,
+    /// The canonical text.
+    pub canonical: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    /// Reads a number token of JSON's grammar. `None` if it is of another kind, or zero.
+    pub fn parse(token: &'a [u8]) -> Option<Self> {
+        let negative = token.first() == Some(&b'-');
+        let unsigned = &token[usize::from(negative)..];
+        if unsigned.len() > DOUBLE_DIGITS + 1 {
+            return None;
+        }
+        let (mut mantissa, mut point) = (0u64, None);
+        // The mantissa and the places after the last digit that is not 0.
+        let (mut kept, mut end) = (0u64, 0);
+        for (at, &c) in unsigned.iter().enumerate() {
+            match c {
+                b'0'..=b'9' => mantissa = mantissa * 10 + u64::from(c - b'0'),
+                b'.' if point.is_none() => point = Some(at),
+                _ => return None,
+            }
+            if c != b'0' || point.is_none() {
+                (kept, end) = (mantissa, at + 1);
+            }
+        }
+        let point = point.filter(|_| kept != 0)?;
+        // What ends in the point has nothing behind it.
+        let (scale, length) = if end <= point + 1 { (0, point) } else { (end - point - 1, end) };
+        // Both are exact, so the quotient is the double that is nearest (IEEE 754: division rounds correctly).
+        let value = kept as f64 / POWERS_OF_TEN[scale];
+        Some(Plain {
+            value: if negative { -value } else { value },
+            int_digits: if unsigned.first() == Some(&b'0') { 0 } else { point as u8 },
+            scale: scale as u8,
+            canonical: &token[..usize::from(negative) + length],
+        })
+    }
+}
+
 impl Ord for Decimal {
     /// Order by value, exact for any number of digits.
     fn cmp(&self, other: &Self) -> Ordering {
@@ -190,6 +243,36 @@ mod tests {
 
     fn d(text: &str) -> Decimal {
         Decimal::parse(text.as_bytes()).unwrap_or_else(|| panic!("{text} is a number"))
+    }
+
+    #[test]
+    fn a_plain_fraction_is_told_from_other_numbers() {
+        for other in ["1", "1e3", "1.5e2", "0.0", "-0.000", "1234567890.1234567", "", "-", ".", "1.2.3"] {
+            assert_eq!(Plain::parse(other.as_bytes()), None, "{other}");
+        }
+        for (token, canonical, int_digits, scale) in
+            [("12.50", "12.5", 2, 1), ("-0.05", "-0.05", 0, 2), ("100.0", "100", 3, 0), ("0.10", "0.1", 0, 1)]
+        {
+            let plain = Plain::parse(token.as_bytes()).unwrap();
+            let found = (std::str::from_utf8(plain.canonical).unwrap(), plain.int_digits, plain.scale);
+            assert_eq!(found, (canonical, int_digits, scale), "{token}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_fraction_says_what_a_decimal_says(token in "-?(0|[1-9][0-9]{0,8})\\.[0-9]{1,8}") {
+            if let Some(plain) = Plain::parse(token.as_bytes()) {
+                let number = d(&token);
+                prop_assert_eq!(std::str::from_utf8(plain.canonical).unwrap(), number.canonical());
+                prop_assert_eq!(plain.value.to_bits(), token.parse::<f64>().unwrap().to_bits());
+                prop_assert_eq!(u32::from(plain.int_digits), number.int_digits());
+                prop_assert_eq!(u32::from(plain.scale), number.scale());
+                prop_assert!(number.is_exact_in_double());
+            } else {
+                prop_assert!(d(&token).canonical() == "0" || token.len() > DOUBLE_DIGITS + 1);
+            }
+        }
     }
 
     #[test]

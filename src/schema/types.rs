@@ -14,7 +14,7 @@
 //! | times with a zone | TIMESTAMP WITH TIME ZONE |
 //! | text, or any two lines of this table | VARCHAR |
 
-use super::number::Decimal;
+use super::number::{Decimal, Plain};
 use super::temporal::{self, Form, Temporal, Zone};
 use arrow::datatypes::{DataType, TimeUnit};
 use std::fmt;
@@ -182,6 +182,19 @@ impl Numbers {
             magnitude <= 1 << 53 || Decimal::from_f64(value as f64) == Decimal::parse(value.to_string().as_bytes());
         let int_digits = magnitude.checked_ilog10().map_or(0, |d| d as u8 + 1);
         Numbers { fits_i64: true, fraction: false, double_exact, int_digits, scale: 0 }
+    }
+
+    /// What a fraction with few digits shows.
+    #[inline]
+    pub fn of_plain(number: &Plain<'_>) -> Self {
+        let (int_digits, scale) = (number.int_digits, number.scale);
+        Numbers { fits_i64: true, fraction: true, double_exact: true, int_digits, scale }
+    }
+
+    /// Whether numbers of which `other` was seen show nothing new.
+    #[inline]
+    pub fn covers(&self, other: Numbers) -> bool {
+        self.join(other) == *self
     }
 
     /// What one number token shows.

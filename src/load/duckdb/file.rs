@@ -2,6 +2,7 @@
 
 use super::create::create_if_missing;
 use super::session::Message;
+use super::sql;
 use crate::error::{Error, Kind, Result};
 use ::duckdb::{Config, Connection};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,13 @@ pub const STORAGE_VERSION_DEFAULT: &str = "v1.0.0";
 /// A second thread makes writing no faster, because one statement reads its batch with one, and the others look for work all
 /// the while: a quarter of the processor time of a load. Fetching and decoding have threads of their own.
 const THREADS_DEFAULT: usize = 1;
+
+/// Rows of a row group in new tables, a third of DuckDB's default. A row group is compressed and written when it is full, so
+/// that much is left to do when a load commits, when everything else waits. Files are hardly larger (1 % on our data).
+const ROW_GROUP_ROWS: usize = 20 * 2048;
+
+/// Row groups that a load keeps in memory before it writes them. By default DuckDB keeps five.
+const ROW_GROUPS_BUFFERED: usize = 1;
 
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
@@ -48,18 +56,20 @@ impl Settings {
     }
 }
 
-/// Opens the file, or makes it.
+/// Opens the file, or makes it. It is the connection's database by default.
 pub(super) fn open(settings: &Settings) -> Result<Connection> {
     let path = std::path::absolute(&settings.path)
         .map_err(|e| at(&settings.path, "the warehouse's path cannot be used").source(e))?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| at(&path, "the warehouse's folder could not be made").source(e))?;
     }
+    let text = path.to_str().ok_or_else(|| {
+        at(&path, "the warehouse's path is not valid UTF-8, which DuckDB needs").hint("choose another folder or name")
+    })?;
     create_if_missing(&path, config(settings)?)?;
     let start = Instant::now();
     loop {
-        // An absolute path is always a file to DuckDB; `name:` would load an extension.
-        let said = match Connection::open_with_flags(&path, config(settings)?) {
+        let said = match attached(text, config(settings)?) {
             Ok(connection) => return Ok(connection),
             Err(cause) => Message::new(&cause.to_string()),
         };
@@ -68,6 +78,26 @@ pub(super) fn open(settings: &Settings) -> Result<Connection> {
         }
         std::thread::sleep(LOCK_POLL);
     }
+}
+
+/// A connection to the file, which is attached because the size of row groups can be said in no other way.
+fn attached(path: &str, config: Config) -> ::duckdb::Result<Connection> {
+    // What does not fit into memory goes where it would go if the file had been opened itself.
+    let config = config.with("temp_directory", format!("{path}.tmp"))?;
+    let connection = Connection::open_in_memory_with_flags(config)?;
+    let name = sql::name(&database_name(Path::new(path)));
+    // An absolute path is always a file to DuckDB; `name:` would load an extension.
+    let file = sql::literal(path);
+    connection.execute_batch(&format!(
+        "ATTACH {file} AS {name} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_ROWS}); USE {name}.main"
+    ))?;
+    Ok(connection)
+}
+
+/// What DuckDB calls the database of a file when it opens it: the stem of its name, unless that is one of its own.
+fn database_name(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    if ["memory", "system", "temp"].contains(&stem.to_lowercase().as_str()) { format!("{stem}_db") } else { stem }
 }
 
 /// A database in memory, with the same settings.
@@ -97,6 +127,7 @@ fn options(settings: &Settings) -> Vec<(&'static str, String)> {
         ("autoload_known_extensions", "false".to_owned()),
         // Tables have no order; keeping one would cost memory.
         ("preserve_insertion_order", "false".to_owned()),
+        ("write_buffer_row_group_count", ROW_GROUPS_BUFFERED.to_string()),
         ("storage_compatibility_version", storage_version),
     ];
     options.push(("threads", settings.threads.unwrap_or(THREADS_DEFAULT).to_string()));

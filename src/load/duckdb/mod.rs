@@ -207,7 +207,7 @@ impl Destination for DuckDb {
 
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {
         let place = self.place(&spec.dataset);
-        let load = Load::begin(self.session.another()?, place, self.recasts.clone(), spec)?;
+        let load = Load::begin(self.session.another(&self.database_name)?, place, self.recasts.clone(), spec)?;
         self.loads_begun += 1;
         self.loads.insert(self.loads_begun, load);
         Ok(Ticket(self.loads_begun))
@@ -250,7 +250,7 @@ impl Destination for DuckDb {
 
     fn open_list(&mut self, query: &ListQuery) -> Result<List> {
         let schema = self.place(&query.dataset).schema();
-        self.lists.open(self.session.another()?, &schema, query)
+        self.lists.open(self.session.another(&self.database_name)?, &schema, query)
     }
 
     fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<Value>>> {

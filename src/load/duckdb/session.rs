@@ -1,5 +1,6 @@
 //! Connections, and how they read our batches.
 
+use super::sql;
 use crate::error::{Error, Kind, Result};
 use ::duckdb::Connection;
 use ::duckdb::vtab::arrow::{ArrowBatchRegistration, ArrowVTab};
@@ -22,9 +23,11 @@ impl Session {
         Ok(Session(connection))
     }
 
-    /// Another connection to the same database.
-    pub(super) fn another(&self) -> Result<Self> {
-        self.0.try_clone().map(Session).map_err(refused)
+    /// Another connection, with `database` as its own: names that say no database are looked up there.
+    pub(super) fn another(&self, database: &str) -> Result<Self> {
+        let session = self.0.try_clone().map(Session).map_err(refused)?;
+        session.run(&format!("USE {}.main", sql::name(database)))?;
+        Ok(session)
     }
 
     /// The connection itself, for registering functions.
