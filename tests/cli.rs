@@ -82,6 +82,10 @@ fn the_json_report_is_all_of_stdout_and_has_the_documented_fields() {
     for field in ["retries", "throttled_ms", "pages", "bytes"] {
         assert!(videos[field].is_u64(), "{field}: {videos}");
     }
+    for stage in ["waiting", "decoding", "normalising", "loading", "committing"] {
+        assert!(videos["seconds"][stage].is_f64(), "{stage}: {videos}");
+    }
+    assert!(videos["seconds"]["waiting"].as_f64() > Some(0.0), "{videos}");
     for field in ["discarded", "cursor_before", "cursor_after", "error"] {
         assert!(videos.get(field).is_some(), "{field}: {videos}");
     }

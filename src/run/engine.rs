@@ -293,7 +293,9 @@ async fn run_resources(
     for resource in &pipeline.resources {
         let spec = load_spec(pipeline, resource, context, stored, &context.load_id);
         let reserved = reserved_names(pipeline, resource, stored);
-        context.warehouse.prepare(spec, resource.table.clone(), reserved).await?;
+        let tracker = trackers.iter().find(|tracker| tracker.name == resource.name);
+        let stages = tracker.map(|tracker| tracker.stages.clone()).unwrap_or_default();
+        context.warehouse.prepare(spec, resource.table.clone(), reserved, stages).await?;
     }
     let _display = Display::start(trackers.clone(), style);
     let mut tasks = Vec::new();

@@ -17,6 +17,7 @@ mod resource;
 mod root;
 mod rows;
 pub mod shutdown;
+pub mod stages;
 mod unit;
 mod unit_walk;
 pub mod warehouse;

@@ -1,6 +1,7 @@
 //! Counters of a running resource, and how people see them: bars on a terminal, a line now and then elsewhere.
 
 use super::report::{group_digits, short_name};
+use super::stages::Stages;
 use crate::http::Meter;
 use crate::words::counted;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,6 +39,8 @@ pub struct Tracker {
     pub moved: AtomicU64,
     /// Records whose key came before in the same walk.
     pub repeated: AtomicU64,
+    /// Where its time goes.
+    pub stages: Arc<Stages>,
     /// It has begun.
     pub begun: AtomicBool,
     /// It has ended.
@@ -61,6 +64,7 @@ impl Tracker {
             resumed: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
+            stages: Arc::default(),
             begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             committed: AtomicBool::new(false),

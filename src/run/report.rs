@@ -2,6 +2,7 @@
 
 pub use crate::words::group_digits;
 
+use super::stages::Spent;
 use crate::words::counted;
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, Table, TableStyle};
@@ -97,6 +98,8 @@ pub struct ResourceReport {
     pub cursor_before: Option<String>,
     /// Cursor that the next run starts from.
     pub cursor_after: Option<String>,
+    /// Where the time went.
+    pub spent: Spent,
     /// What a person should look at.
     pub warnings: Vec<String>,
     /// What went wrong, on several lines.
@@ -125,6 +128,7 @@ impl ResourceReport {
             windows: None,
             cursor_before: None,
             cursor_after: None,
+            spent: Spent::default(),
             warnings: Vec::new(),
             error: None,
         }
@@ -157,6 +161,7 @@ impl ResourceReport {
         }
         out.insert("cursor_before".into(), json!(self.cursor_before));
         out.insert("cursor_after".into(), json!(self.cursor_after));
+        out.insert("seconds".into(), self.spent.to_json());
         out.insert("warnings".into(), json!(self.warnings));
         out.insert("error".into(), json!(self.error));
         Value::Object(out)
@@ -243,6 +248,9 @@ impl Report {
         let waited: u64 = self.resources.iter().map(|r| r.throttled_ms).sum();
         if waited >= 1000 {
             out.push_str(&format!("\nwaited {:.1} s for rate limits, over all requests\n", waited as f64 / 1000.0));
+        }
+        if let Some(line) = Spent::sum(self.resources.iter().map(|r| r.spent)).to_line() {
+            out.push_str(&format!("\nwhere the time went, some of it side by side: {line}\n"));
         }
         for resource in &self.resources {
             for (rule, count) in &resource.discarded {

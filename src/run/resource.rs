@@ -164,6 +164,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         windows: is_windowed.then(|| count(&tracker.windows)),
         cursor_after: outcome.cursor_after,
         cursor_before,
+        spent: tracker.stages.spent(),
         warnings,
         error: failed.map(|e| e.report()),
         ..ResourceReport::new(&task.resource.name, task.stored)

@@ -2,6 +2,7 @@
 
 use super::filter::{FILTERED, filtered};
 use super::rows::{PageRows, leave_out};
+use super::stages::Stage;
 use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::batch::Decoded;
 use crate::batch::decode::REPEATED_KEY;
@@ -91,8 +92,10 @@ impl<'a> UnitWalk<'a> {
     /// (`Kind::Interrupted`). Pages before that are in the sink.
     pub(super) async fn page(&mut self, sink: &mut Sink) -> Result<bool> {
         let asked_at = Instant::now();
-        let Some(page) = self.walk.next_page().await? else { return Ok(false) };
+        let page = self.walk.next_page().await;
         let took = asked_at.elapsed();
+        self.task.tracker.stages.add(Stage::Waiting, took);
+        let Some(page) = page? else { return Ok(false) };
         let decoded = match self.decode(&page).await {
             Ok(decoded) => decoded,
             Err(error) if error.kind() == Kind::Body => {
@@ -265,7 +268,7 @@ impl<'a> UnitWalk<'a> {
         let (task, records, parent) = (self.task.clone(), page.records.clone(), self.columns.clone());
         let decoded = tokio::task::spawn_blocking(move || -> Result<PageRecords> {
             let mut decoder = task.decoders.take();
-            let decoded = decoder.decode(&records, &parent);
+            let decoded = task.tracker.stages.time(Stage::Decoding, || decoder.decode(&records, &parent));
             task.decoders.give_back(decoder);
             let decoded = decoded?;
             let filtered = match task.resource.filter.as_ref().zip(filter_scope.as_deref()) {

@@ -5,6 +5,7 @@
 
 use super::feed::is_of;
 use super::rows::PageRows;
+use super::stages::Stages;
 use super::writer::{Checkpoint, ResourceWriter, Written};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
@@ -16,6 +17,7 @@ use crate::state::file::StateCopy;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Pages that wait for the warehouse.
@@ -99,9 +101,15 @@ impl Warehouse {
     ///
     /// # Errors
     /// The thread is gone.
-    pub async fn prepare(&self, spec: LoadSpec, table: String, reserved: HashSet<String>) -> Result<()> {
+    pub async fn prepare(
+        &self,
+        spec: LoadSpec,
+        table: String,
+        reserved: HashSet<String>,
+        stages: Arc<Stages>,
+    ) -> Result<()> {
         self.send(Box::new(move |owner| {
-            owner.writers.insert(spec.resource.clone(), ResourceWriter::new(spec, table, reserved));
+            owner.writers.insert(spec.resource.clone(), ResourceWriter::new(spec, table, reserved, stages));
         }))
         .await
     }

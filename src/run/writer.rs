@@ -4,6 +4,7 @@
 //! fit the tables, and written into the resource's open load. Nothing is visible before [`ResourceWriter::commit`].
 
 use super::rows::{PageRows, chunk_bytes, ids_of, leave_out};
+use super::stages::{Stage, Stages};
 use crate::batch::Chunk;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
@@ -12,6 +13,8 @@ use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, RowId, Tabl
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::Catalog;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Rows of the record table that wait for one write.
 const WRITE_ROWS: usize = 20_000;
@@ -54,6 +57,8 @@ pub(super) struct ResourceWriter {
     spec: LoadSpec,
     table: String,
     reserved: HashSet<String>,
+    /// Where its time goes.
+    stages: Arc<Stages>,
     ticket: Option<Ticket>,
     /// The tables with what this load changes.
     catalog: Catalog,
@@ -73,12 +78,13 @@ pub(super) struct ResourceWriter {
 
 impl ResourceWriter {
     /// A writer without an open load. `reserved` are tables of other resources.
-    pub(super) fn new(spec: LoadSpec, table: String, reserved: HashSet<String>) -> Self {
+    pub(super) fn new(spec: LoadSpec, table: String, reserved: HashSet<String>, stages: Arc<Stages>) -> Self {
         ResourceWriter {
             catalog: start_catalog(&spec),
             spec,
             table,
             reserved,
+            stages,
             ticket: None,
             pending: Vec::new(),
             pending_rows: 0,
@@ -123,6 +129,7 @@ impl ResourceWriter {
         warehouse: &mut dyn Destination,
     ) -> Result<(Written, Commit)> {
         self.flush(warehouse)?;
+        let begun = Instant::now();
         self.settle(warehouse)?;
         let mut written = self.committed.clone();
         written.add(&self.open);
@@ -139,6 +146,7 @@ impl ResourceWriter {
         };
         warehouse.commit(ticket, commit.clone())?;
         reach(Point::Committed);
+        self.stages.add(Stage::Committing, begun.elapsed());
         self.ticket = None;
         self.committed = written.clone();
         self.open = Written::default();
@@ -263,7 +271,7 @@ impl ResourceWriter {
             self.leave_out_superseded(&mut pages)?;
         }
         let chunks: Vec<Chunk> = pages.into_iter().flat_map(|p| p.chunks).filter(|c| c.row_count > 0).collect();
-        let fitted = self.catalog.fit(&self.table, &chunks, &self.reserved)?;
+        let fitted = self.stages.time(Stage::Normalising, || self.catalog.fit(&self.table, &chunks, &self.reserved))?;
         drop(chunks);
         if let Some(root) = fitted.iter().find(|part| part.table.is_root()) {
             check_key(root, self.spec.merge.rule.key())?;
@@ -274,7 +282,7 @@ impl ResourceWriter {
             let table = &part.table.name;
             self.changes.extend(part.changes.iter().map(|c| TableChange { table: table.clone(), change: c.clone() }));
         }
-        let counts = warehouse.write(ticket, fitted)?;
+        let counts = self.stages.time(Stage::Loading, || warehouse.write(ticket, fitted))?;
         reach(Point::RowsWritten);
         for ((name, count), expected) in names.iter().zip(counts).zip(expected) {
             if count != expected {
