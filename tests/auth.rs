@@ -45,6 +45,19 @@ fn form(request: &Request) -> HashMap<String, String> {
 }
 
 #[test]
+fn a_token_that_may_be_empty_is_sent_where_there_is_one() {
+    let auth = "auth = { type = \"bearer\", token = \"${SECRET:-}\" }";
+    for (secret, expected) in [(SECRET, Some(format!("Bearer {SECRET}"))), ("", None)] {
+        let server = Server::start(items);
+        let mut env = env(&server, auth, ITEMS);
+        env.set("SECRET", secret);
+        let outcome = load_items(&env);
+        assert_eq!(outcome.stderr.contains("requests go out without credentials"), expected.is_none());
+        assert!(server.requests().iter().all(|r| r.header("authorization") == expected.as_deref()));
+    }
+}
+
+#[test]
 fn fixed_credentials_are_sent_where_the_file_says() {
     type Holds = fn(&Request) -> bool;
     let cases: &[(&str, Holds)] = &[

@@ -244,25 +244,6 @@ fn a_redirect_on_the_same_origin_is_followed_and_one_to_another_is_not() {
 }
 
 #[test]
-fn response_actions_say_what_an_answer_means() {
-    let cases: &[(&str, i32, usize)] = &[
-        ("{ status = 404, action = \"ignore\" }", 0, 1),
-        ("{ status = 404, action = \"fail\" }", 1, 1),
-        ("{ status = 404, action = \"retry\" }", 1, 3),
-        ("{ status = 404, body_contains = \"status 404\", action = \"ignore\" }", 0, 1),
-        ("{ status = 404, body_contains = \"something else\", action = \"ignore\" }", 1, 1),
-        ("{ status = 404, action = \"end\" }", 0, 1),
-    ];
-    for (action, code, request_count) in cases {
-        let server = Server::start(|_| Reply::status(404));
-        let env = TestEnv::new();
-        env.pipeline(&pipeline(&server, &format!("{VIDEOS}response_actions = [{action}]\n")));
-        env.load().expect_code(*code);
-        assert_eq!(server.requests().len(), *request_count, "{action}");
-    }
-}
-
-#[test]
 fn a_selector_that_matches_nothing_is_an_error_and_an_empty_list_is_none() {
     let cases: &[(&str, &str, i32)] = &[
         ("data.items", "{\"data\": {\"items\": [{\"id\": 1}]}}", 0),

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod answers;
 mod auth;
 mod children;
 mod cli;
@@ -26,6 +27,7 @@ mod paging;
 mod partitions;
 mod pocketbase;
 mod publish;
+mod rates;
 mod row_order;
 mod schema;
 mod secrets;

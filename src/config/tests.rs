@@ -583,7 +583,10 @@ fn the_nearest_layer_wins_and_false_switches_off() {
     assert_eq!(members.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["q", "s"]);
     assert_eq!(members[1].1, JsonTemplate::Literal(json!(true)));
     assert_eq!(one.request.method, "POST");
-    assert_eq!(one.response_actions.iter().map(|a| a.status).collect::<Vec<_>>(), [Some(404), Some(503)]);
+    assert_eq!(
+        one.response_actions.iter().flat_map(|a| a.statuses.clone()).collect::<Vec<_>>(),
+        [StatusSet::One(404), StatusSet::One(503)]
+    );
     assert!(matches!(&one.paginator, Paginator::Offset(offset) if offset.limit == 10));
     let two = plan.resource("two").unwrap();
     assert_eq!((two.write, two.primary_key.len(), two.incremental.is_none()), (WriteDisposition::Append, 0, true));
@@ -711,6 +714,34 @@ fn a_parent_can_name_no_host() {
 }
 
 #[test]
+fn a_token_that_is_empty_on_purpose_is_no_auth() {
+    let source = |vars: &str, auth: &str| format!("{CLIENT}auth = {auth}\n[resources.x]\n[vars]\n{vars}\n");
+    let left_out = [
+        ("", "{ type = 'bearer', token = '${ABSENT:-}' }", "3:"),
+        ("", "{ type = 'bearer', token = '${EMPTY:-}' }", "3:"),
+        ("", "{ type = 'api_key', name = 'X-Key', api_key = '${ABSENT:- }' }", "3:"),
+        ("t = ''", "{ type = 'bearer', token = '{{ vars.t }}' }", "3:"),
+        ("t = '${ABSENT:-}'", "{ type = 'bearer', token = '{{ vars.t }}' }", "3:"),
+    ];
+    for (vars, auth, place) in left_out {
+        let text = source(vars, auth);
+        let told = warnings(&text);
+        assert!(told.len() == 1 && told[0].starts_with(place) && told[0].contains("is empty: requests go"), "{told:?}");
+        assert_eq!(plan(&text).resources[0].auth, Auth::None, "{auth}");
+    }
+    // A text that nobody filled in is a mistake.
+    for (vars, auth) in [
+        ("", "{ type = 'bearer', token = '' }"),
+        ("", "{ type = 'bearer', token = '${EMPTY}' }"),
+        ("", "{ type = 'api_key', api_key = '${EMPTY}' }"),
+    ] {
+        assert!(mistakes(&source(vars, auth)).iter().any(|m| m.contains("is empty")), "{auth}");
+    }
+    let sent = plan(&source("", "{ type = 'bearer', token = '${TOKEN:-}' }"));
+    assert!(matches!(sent.resources[0].auth, Auth::Bearer { .. }));
+}
+
+#[test]
 fn auth_tables_are_checked_before_anything_is_asked() {
     let cases: &[(&str, &str)] = &[
         ("{ type = 'http_basic' }", "3:1 `username` is missing"),
@@ -818,6 +849,28 @@ fn what_an_action_or_an_expectation_is_about_is_clear() {
         ),
         ("response_actions = [{ status = 200, equals = 1, action = 'end' }]", "nothing says what this is about"),
         ("response_actions = [{ path = 'a', equals = 1, contains = '1', action = 'end' }]", "can't both be asked for"),
+        ("response_actions = [{ path = 'a', in = [1], not_equals = 1, action = 'end' }]", "can't both be asked for"),
+        ("response_actions = [{ path = 'a', in = [], action = 'end' }]", "`in` has no value"),
+        ("response_actions = [{ status = [], action = 'end' }]", "`status` has no status"),
+        ("response_actions = [{ status = '6xx', action = 'end' }]", "6xx"),
+        (
+            "response_actions = [{ status = 404, action = 'accept', message = 'm' }]",
+            "`message` says nothing about this action",
+        ),
+        (
+            "response_actions = [{ status = 404, action = 'retry', wait = '20m' }]",
+            "`wait` is longer than `retry.max_elapsed` allows",
+        ),
+        (
+            "retry = { max_wait = '1m' }\nresponse_actions = [{ status = 404, action = 'throttle', wait = '2m' }]",
+            "`wait` is longer than `retry.max_wait` allows",
+        ),
+        ("response_actions = [{ status = 404, action = 'end', max_attempts = 2 }]", "`max_attempts` says nothing"),
+        ("response_actions = [{ status = 404, action = 'ignore', wait_header = 'X' }]", "`wait_header` says nothing"),
+        (
+            "response_actions = [{ status = 404, action = 'fail', wait = '1s' }]",
+            "`wait` says nothing about this action",
+        ),
         ("expect = {}", "`expect` expects nothing"),
         ("expect = { equals = true }", "`expect` expects nothing"),
         ("expect = { min_records = 0 }", "`min_records` must be a whole number from 1"),
@@ -834,6 +887,35 @@ fn what_an_action_or_an_expectation_is_about_is_clear() {
     assert_eq!(x.expect, Some(Expect { min_records: Some(2), path: Some(test) }));
     assert_eq!(x.response_actions[0].path, Some((path(&["errors"]), ValueTest::Present)));
     assert_eq!(x.response_actions[1].header, Some(("x-state".into(), ValueTest::Contains("busy".into()))));
+    let listed =
+        "response_actions = [{ status = [403, '5xx'], path = 'a', in = [1, 'b'], action = 'retry', max_attempts = 9 }]";
+    let listed = plan(&resource(listed)).resources.remove(0).response_actions.remove(0);
+    assert_eq!(listed.statuses, [StatusSet::One(403), StatusSet::Class(5)]);
+    assert_eq!(listed.path, Some((path(&["a"]), ValueTest::In(vec!["1".into(), "b".into()]))));
+    assert_eq!(listed.again, Again { max_attempts: Some(9), ..Again::default() });
+    // A number of tries bounds long waits in place of `retry`.
+    let bounded = "response_actions = [{ status = 404, action = 'retry', wait = '20m', max_attempts = 3 }]";
+    assert_eq!(mistakes(&resource(bounded)), [""; 0]);
+}
+
+#[test]
+fn tries_are_merged_by_key_and_rates_are_inherited_whole() {
+    let text = "[client]\nbase_url = 'https://h/'\nretry = { max_attempts = 9, base_delay = '1s', statuses = [500] }\n\
+                rate_limit = '100/minute'\n\
+                [resource_defaults]\nretry = { base_delay = '2s' }\nrate_limit = ['1/2s', '100/15m']\n\
+                [resources.a]\nretry = { max_attempts = 2 }\n[resources.b]\nrate_limit = '5/second'\n\
+                [resources.c]\nrate_limit = false\n";
+    let plan = plan(text);
+    let (a, b) = (plan.resource("a").unwrap(), plan.resource("b").unwrap());
+    let seconds = std::time::Duration::from_secs;
+    assert_eq!((a.retry.max_attempts, a.retry.base_delay, &a.retry.statuses), (2, seconds(2), &vec![500]));
+    assert_eq!((b.retry.max_attempts, b.retry.base_delay), (9, seconds(2)));
+    assert_eq!((plan.client.retry.max_attempts, plan.client.retry.base_delay), (9, seconds(1)));
+    let limit = |count, s| RateLimit { count, per: seconds(s) };
+    assert_eq!(plan.client.rate_limits, [limit(100, 60)]);
+    assert_eq!(a.rate_limits, [limit(1, 2), limit(100, 900)]);
+    assert_eq!(b.rate_limits, [limit(5, 1)]);
+    assert_eq!(plan.resource("c").unwrap().rate_limits, []);
 }
 
 #[test]

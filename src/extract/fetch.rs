@@ -79,8 +79,8 @@ async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries
             };
             Ok(Fetched::Page(Box::new((response, envelope))))
         }
-        Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
-        Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
+        Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(claim))),
+        Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(claim))),
     }
 }
 
@@ -91,13 +91,18 @@ async fn download(spec: &WalkSpec, files: &Arc<Files>, mut request: Request) -> 
     request.download = Some(partial.path.clone());
     match http.send(&request, credentials, &resource.response_actions, meter, &any_body).await? {
         Answer::Page(response) => file_row(spec, files, response).await,
-        Answer::Ignored { status } => Ok(Fetched::End(EndReason::Ignored(status))),
-        Answer::End { status } => Ok(Fetched::End(EndReason::Ended(status))),
+        Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(claim))),
+        Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(claim))),
     }
 }
 
 /// The one row of a body that went to a file, which gets its name here.
 async fn file_row(spec: &WalkSpec, files: &Arc<Files>, response: Response) -> Result<Fetched> {
+    if response.file.is_none() && !(200..300).contains(&response.status) {
+        let message = format!("the server answered {}, whose body is no file", response.status);
+        let hint = "`accept` can't make a file of such an answer; `ignore` passes over it";
+        return Err(Error::new(Kind::Status, message).with("url", response.url).hint(hint));
+    }
     let Some(downloaded) = response.file.clone() else {
         return Err(Error::new(Kind::Internal, "the body of a file is in no file"));
     };

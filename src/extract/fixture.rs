@@ -64,6 +64,8 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         poll: None,
         selector: Selector::Auto,
         allow_missing: false,
+        retry: client().retry,
+        rate_limits: Vec::new(),
         response_actions: Vec::new(),
         expect: None,
         incremental: None,

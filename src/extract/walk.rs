@@ -357,6 +357,8 @@ impl Walk {
         };
         let wanted = match test {
             ValueTest::Present => format!("a value at `{path}`"),
+            ValueTest::In(values) => format!("one of `{}` at `{path}`", values.join("`, `")),
+            ValueTest::NotEquals(value) => format!("a value other than `{value}` at `{path}`"),
             ValueTest::Equals(value) => format!("`{value}` at `{path}`"),
             ValueTest::Contains(part) => format!("`{part}` within `{path}`"),
         };

@@ -1,32 +1,39 @@
 //! Which of the `response_actions` is about an answer.
 
 use super::HeaderMap;
-use crate::plan::model::{Action, FieldPath, ResponseAction, ValueTest};
+use crate::plan::model::{FieldPath, ResponseAction, ValueTest};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The action of the first entry that applies to an answer: all that it asks for must hold.
-pub(super) fn matching(actions: &[ResponseAction], status: u16, headers: &HeaderMap, body: &[u8]) -> Option<Action> {
+/// The first entry that applies to an answer: all that it asks for must hold.
+pub(super) fn matching<'a>(
+    actions: &'a [ResponseAction],
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<&'a ResponseAction> {
     // What costs most is looked at last.
     let applies = |entry: &&ResponseAction| {
-        entry.status.is_none_or(|s| s == status)
+        (entry.statuses.is_empty() || entry.statuses.iter().any(|set| set.has(status)))
             && entry.header.as_ref().is_none_or(|(name, test)| has_header(headers, name, test))
             && entry.body_contains.as_ref().is_none_or(|text| String::from_utf8_lossy(body).contains(text.as_str()))
             && entry.path.as_ref().is_none_or(|(path, test)| has_value(body, path, test))
     };
-    actions.iter().find(applies).map(|entry| entry.action)
+    actions.iter().find(applies)
 }
 
 fn has_header(headers: &HeaderMap, name: &str, test: &ValueTest) -> bool {
-    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    values.any(|value| match test {
-        ValueTest::Present => true,
-        ValueTest::Equals(expected) => value.trim() == expected,
-        ValueTest::Contains(part) => value.contains(part.as_str()),
-    })
+    let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    match test {
+        ValueTest::Present => !values.is_empty(),
+        ValueTest::Equals(expected) => values.iter().any(|value| value.trim() == expected),
+        ValueTest::In(expected) => values.iter().any(|value| expected.iter().any(|e| value.trim() == e)),
+        ValueTest::NotEquals(other) => !values.is_empty() && values.iter().all(|value| value.trim() != other),
+        ValueTest::Contains(part) => values.iter().any(|value| value.contains(part.as_str())),
+    }
 }
 
 /// Whether a JSON body has a value at a path that is what is asked for.
@@ -51,9 +58,13 @@ fn passes(json: &str, test: &ValueTest) -> bool {
         Ok(text) => text.into(),
         Err(_) => json.into(),
     };
+    let is = |expected: &String| *text == **expected || is_same_number(&text, expected);
     match test {
         ValueTest::Present => !is_empty(json),
-        ValueTest::Equals(expected) => *text == **expected || is_same_number(&text, expected),
+        ValueTest::Equals(expected) => is(expected),
+        ValueTest::In(expected) => expected.iter().any(is),
+        // Null is as good as absent: there is nothing to compare.
+        ValueTest::NotEquals(other) => json != "null" && !is(other),
         ValueTest::Contains(part) => text.contains(part.as_str()),
     }
 }
@@ -75,9 +86,13 @@ fn is_same_number(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::model::{Action, StatusSet};
 
     fn entry(status: Option<u16>) -> ResponseAction {
-        ResponseAction { status, body_contains: None, header: None, path: None, action: Action::Fail }
+        ResponseAction {
+            statuses: status.map(StatusSet::One).into_iter().collect(),
+            ..ResponseAction::new(Action::Fail)
+        }
     }
 
     fn at(path: &str) -> FieldPath {
@@ -100,6 +115,14 @@ mod tests {
             ("null", equals("null"), true),
             ("\"error: x\"", ValueTest::Contains("error".to_owned()), true),
             ("\"fine\"", ValueTest::Contains("error".to_owned()), false),
+            ("2", ValueTest::In(vec!["1".to_owned(), "2".to_owned()]), true),
+            ("\"b\"", ValueTest::In(vec!["a".to_owned(), "b".to_owned()]), true),
+            ("\"c\"", ValueTest::In(vec!["a".to_owned(), "b".to_owned()]), false),
+            ("7", ValueTest::NotEquals("0".to_owned()), true),
+            ("0.0", ValueTest::NotEquals("0".to_owned()), false),
+            ("null", ValueTest::NotEquals("0".to_owned()), false),
+            ("false", ValueTest::NotEquals("true".to_owned()), true),
+            ("\"\"", ValueTest::NotEquals("ok".to_owned()), true),
             ("[ ]", present(), false),
             ("{}", present(), false),
             ("\"\"", present(), false),
@@ -139,8 +162,33 @@ mod tests {
             (200, "{\"errors\":", None),
         ];
         for (status, body, expected) in cases {
-            assert_eq!(matching(&actions, status, &headers, body.as_bytes()), expected, "{status} {body}");
+            let found = matching(&actions, status, &headers, body.as_bytes()).map(|entry| entry.action);
+            assert_eq!(found, expected, "{status} {body}");
         }
         assert_eq!(matching(&actions, 200, &HeaderMap::new(), b"slow down"), None);
+    }
+
+    #[test]
+    fn an_absent_value_is_neither_equal_nor_different() {
+        let not_ok = ValueTest::NotEquals("ok".to_owned());
+        assert!(!has_value(b"{}", &at("state"), &not_ok));
+        assert!(!has_value(b"<html>", &at("state"), &not_ok));
+        assert!(has_value(b"{\"state\":\"bad\"}", &at("state"), &not_ok));
+        let mut headers = HeaderMap::new();
+        assert!(!has_header(&headers, "x-state", &not_ok));
+        headers.append("x-state", "bad".parse().unwrap());
+        assert!(has_header(&headers, "x-state", &not_ok));
+        headers.append("x-state", "ok".parse().unwrap());
+        assert!(!has_header(&headers, "x-state", &not_ok));
+        assert!(has_header(&headers, "x-state", &ValueTest::In(vec!["ok".to_owned()])));
+    }
+
+    #[test]
+    fn statuses_are_single_ones_or_classes() {
+        let statuses = vec![StatusSet::One(404), StatusSet::Class(5)];
+        let actions = [ResponseAction { statuses, ..ResponseAction::new(Action::Ignore) }];
+        for (status, expected) in [(404, true), (403, false), (500, true), (599, true), (400, false), (200, false)] {
+            assert_eq!(matching(&actions, status, &HeaderMap::new(), b"").is_some(), expected, "{status}");
+        }
     }
 }

@@ -1,21 +1,24 @@
 //! The send loop: one request from its first try to its answer.
 
+mod judge;
+mod watch;
+
 use super::auth::{self, Credentials, Proof, Renewal};
 use super::limit::Limiter;
 use super::origin::{Origins, Reach};
 use super::redirect::{self, Hop, REDIRECTS_MAX};
-use super::retry::{self, Asker, Decision, Outcome, Pace, Pause, Progress, Rules};
+use super::retry::{self, Asker, Bound, Decision, Outcome, Pace, Pause, Progress, Rules};
 use super::transport::{Transport, TransportError, WireRequest, WireResponse};
-use super::{Answer, HeaderMap, Meter, Request, Response, actions, failure};
+use super::{Answer, Meter, Request, Response, actions, failure};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Action, AllowedHost, Client, ResponseAction, Retry};
+use crate::plan::model::{AllowedHost, Client, ResponseAction, Retry};
 use crate::run::shutdown::Stop;
-use bytes::Bytes;
-use reqwest::header::{HeaderValue, SET_COOKIE};
+use judge::{Tried, claim, judge};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use watch::{Waiting, record, report_retry};
 
 /// How long a request in flight may go on after the run was asked to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,9 +35,19 @@ pub fn any_body(_: &Response) -> Result<(), String> {
     Ok(())
 }
 
-/// Sends the requests of one run. Clones share everything.
+/// Sends the requests of one run, or of one resource of it. Clones share everything.
 #[derive(Clone)]
-pub struct Http(Arc<Shared>);
+pub struct Http {
+    shared: Arc<Shared>,
+    own: Arc<Own>,
+}
+
+/// What a resource has for itself.
+struct Own {
+    policy: Retry,
+    /// Windows that hold beside those of the run.
+    limiter: Option<Limiter>,
+}
 
 struct Shared {
     policy: Retry,
@@ -55,6 +68,10 @@ struct Job<'a> {
     actions: &'a [ResponseAction],
     meter: &'a Meter,
     policy: &'a Retry,
+    /// Windows beside those of the run.
+    limiter: Option<&'a Limiter>,
+    /// Whether a failure is final.
+    is_once: bool,
     reading: Reading,
 }
 
@@ -69,15 +86,6 @@ pub(super) enum Reading {
     Cookies,
 }
 
-/// What one try brought, and what is known of it.
-struct Tried {
-    result: Result<Response, TransportError>,
-    /// The `response_actions` entry that is about it.
-    action: Option<Action>,
-    /// Whether it came from where credentials may go.
-    is_trusted: bool,
-}
-
 impl Http {
     /// A sender with the limits of a pipeline. `global_permits` bounds the requests in flight of several pipelines
     /// together.
@@ -89,7 +97,7 @@ impl Http {
         pace: Pace,
         global_permits: Option<Arc<Semaphore>>,
     ) -> Self {
-        Http(Arc::new(Shared {
+        let shared = Shared {
             policy: client.retry.clone(),
             allowed_hosts: client.allowed_hosts.clone(),
             body_bytes_max: client.max_response_bytes,
@@ -99,7 +107,27 @@ impl Http {
             pace,
             permits: Semaphore::new(client.concurrency.max(1)),
             global_permits,
-        }))
+        };
+        Http { shared: Arc::new(shared), own: Arc::new(Own { policy: client.retry.clone(), limiter: None }) }
+    }
+
+    /// A sender for one resource: it tries again as the resource says, and keeps the resource's rate windows beside those
+    /// of the run, which it shares like everything else.
+    #[must_use]
+    pub fn of_resource(&self, policy: &Retry, limiter: Option<Limiter>) -> Http {
+        Http { shared: Arc::clone(&self.shared), own: Arc::new(Own { policy: policy.clone(), limiter }) }
+    }
+
+    fn job<'a>(
+        &'a self,
+        request: &'a Request,
+        credentials: &'a Credentials,
+        actions: &'a [ResponseAction],
+        meter: &'a Meter,
+    ) -> Job<'a> {
+        let Own { policy, limiter } = self.own.as_ref();
+        let (limiter, reading) = (limiter.as_ref(), Reading::Page);
+        Job { request, credentials, actions, meter, policy, limiter, is_once: false, reading }
     }
 
     /// Sends a request until it has an answer.
@@ -115,8 +143,7 @@ impl Http {
         meter: &Meter,
         validate: Validate<'_>,
     ) -> Result<Answer> {
-        let job = Job { request, credentials, actions, meter, policy: &self.0.policy, reading: Reading::Page };
-        self.run(&job, validate).await
+        self.run(&self.job(request, credentials, actions, meter), validate).await
     }
 
     /// As [`Http::send`], without a second try after a failure: for a request that may turn out not to be needed. What the
@@ -132,12 +159,11 @@ impl Http {
         meter: &Meter,
         validate: Validate<'_>,
     ) -> Result<Answer> {
-        let policy = Retry { max_attempts: 1, ..self.0.policy.clone() };
-        let job = Job { request, credentials, actions, meter, policy: &policy, reading: Reading::Page };
+        let job = Job { is_once: true, ..self.job(request, credentials, actions, meter) };
         self.run(&job, validate).await
     }
 
-    /// Sends a request for a token. It goes to its own origin alone, and nothing of a good answer is shown.
+    /// Sends a request for a token, by the rules of the run and not of a resource. It goes to its own origin alone, and nothing of a good answer is shown.
     ///
     /// # Errors
     /// As [`Http::send`].
@@ -149,10 +175,12 @@ impl Http {
         validate: Validate<'_>,
     ) -> Result<Response> {
         let credentials = Credentials::none();
-        let job = Job { request, credentials: &credentials, actions: &[], meter, policy: &self.0.policy, reading };
+        // A token serves all resources: it is asked for as the client says.
+        let job =
+            Job { policy: &self.shared.policy, limiter: None, reading, ..self.job(request, &credentials, &[], meter) };
         match self.run(&job, validate).await? {
             Answer::Page(response) => Ok(response),
-            Answer::Ignored { .. } | Answer::End { .. } => {
+            Answer::Ignored(_) | Answer::End(_) => {
                 Err(Error::new(Kind::Internal, "an answer with a token was taken for the end of a list"))
             }
         }
@@ -160,7 +188,7 @@ impl Http {
 
     /// What ends all waits.
     pub(super) fn stop(&self) -> &Stop {
-        &self.0.stop
+        &self.shared.stop
     }
 
     async fn run(&self, job: &Job<'_>, validate: Validate<'_>) -> Result<Answer> {
@@ -176,9 +204,11 @@ impl Http {
             match (retry::decide(rules, &progress, &outcome, rand::random(), SystemTime::now()), outcome) {
                 (Decision::Done, Outcome::Response(response)) => return Ok(Answer::Page(response)),
                 (Decision::Ignore, Outcome::Response(response)) => {
-                    return Ok(Answer::Ignored { status: response.status });
+                    return Ok(Answer::Ignored(claim(&target, &response, rules)));
                 }
-                (Decision::End, Outcome::Response(response)) => return Ok(Answer::End { status: response.status }),
+                (Decision::End, Outcome::Response(response)) => {
+                    return Ok(Answer::End(claim(&target, &response, rules)));
+                }
                 (Decision::Retry(pause), outcome) => {
                     report_retry(&target, &outcome, &pause, &progress);
                     self.wait(&pause, meter).await.map_err(|e| e.with("request", &target))?;
@@ -192,7 +222,8 @@ impl Http {
                     refused = Some(grant.generation);
                 }
                 (Decision::Fail(give_up), outcome) => {
-                    return Err(failure::error(&target, &outcome, &give_up, &progress, job.policy));
+                    let message = rules.action.and_then(|entry| entry.message.as_deref());
+                    return Err(failure::error(&target, &outcome, &give_up, &progress, job.policy, message));
                 }
                 (Decision::Done | Decision::Ignore | Decision::End | Decision::Renew, _) => {
                     return Err(Error::new(Kind::Internal, "a request without an answer was taken for done"));
@@ -202,14 +233,14 @@ impl Http {
     }
 
     /// What the decision about a try goes by. Only the API itself may refuse credentials.
-    fn rules<'a>(job: &Job<'a>, tried: &Tried, progress: &Progress) -> Rules<'a> {
+    fn rules<'a>(job: &Job<'a>, tried: &Tried<'a>, progress: &Progress) -> Rules<'a> {
         let renewal = match &tried.result {
             Ok(response) if tried.is_trusted => {
                 job.credentials.renewal(response.status, &response.headers, progress.renewals)
             }
             Ok(_) | Err(_) => Renewal::None,
         };
-        Rules { policy: job.policy, action: tried.action, renewal }
+        Rules { policy: job.policy, action: tried.action, is_once: job.is_once, renewal }
     }
 
     /// Waits as before another try, after an answer that turned out to be undecodable only when it was read. `attempts` is
@@ -218,12 +249,12 @@ impl Http {
     /// # Errors
     /// [`Kind::Interrupted`]: the run was asked to end.
     pub async fn back_off(&self, attempts: u32, meter: &Meter) -> Result<bool> {
-        let policy = &self.0.policy;
+        let policy = &self.own.policy;
         if attempts >= policy.max_attempts {
             return Ok(false);
         }
         let wait = retry::backoff(policy, attempts.saturating_sub(1), rand::random());
-        self.wait(&Pause { wait, asker: Asker::Policy }, meter).await?;
+        self.wait(&Pause { wait, asker: Asker::Policy, bound: Bound::Policy }, meter).await?;
         Ok(true)
     }
 
@@ -232,14 +263,14 @@ impl Http {
     /// # Errors
     /// [`Kind::Interrupted`]: the run was asked to end.
     pub async fn rest(&self, wait: Duration) -> Result<()> {
-        retry::pause(&self.0.stop, self.0.pace.of(wait)).await
+        retry::pause(&self.shared.stop, self.shared.pace.of(wait)).await
     }
 
     /// One try: the request, and those that its redirects lead to. An error is final.
-    async fn exchange(&self, job: &Job<'_>, proof: &Proof, progress: &mut Progress) -> Result<Tried> {
+    async fn exchange<'a>(&self, job: &Job<'a>, proof: &Proof, progress: &mut Progress) -> Result<Tried<'a>> {
         let Job { request, credentials, .. } = job;
         let origins = match job.reading {
-            Reading::Page => Origins::new(&request.base_url, &self.0.allowed_hosts),
+            Reading::Page => Origins::new(&request.base_url, &self.shared.allowed_hosts),
             Reading::Token | Reading::Cookies => Origins::alone(&request.url),
         };
         let first = auth::strip(&request.url, request, credentials.param());
@@ -247,7 +278,7 @@ impl Http {
         for _ in 0..=REDIRECTS_MAX {
             let reach = origins.reach(&hop.url)?;
             let is_trusted = reach == Reach::Trusted;
-            let wire = auth::dress(request, proof, &hop, reach, self.0.body_bytes_max)?;
+            let wire = auth::dress(request, proof, &hop, reach, self.shared.body_bytes_max)?;
             let wire = WireRequest { is_login: job.reading != Reading::Page, ..wire };
             let answer = match self.call(wire, &hop, job, progress).await? {
                 Ok(answer) => answer,
@@ -277,7 +308,15 @@ impl Http {
         job: &Job<'_>,
         progress: &mut Progress,
     ) -> Result<Result<WireResponse, TransportError>> {
-        let (shared, meter) = (&self.0, job.meter);
+        let (shared, meter) = (&self.shared, job.meter);
+        // First, so that requests that wait for the windows of their resource hold no permit that others could use.
+        let own_turn = match job.limiter {
+            Some(limiter) => {
+                let _waiting = Waiting::begin(meter);
+                Some(limiter.turn(&shared.stop).await?)
+            }
+            None => None,
+        };
         let _permit = self.permit(&shared.permits).await?;
         let turn = {
             let _waiting = Waiting::begin(meter);
@@ -290,6 +329,9 @@ impl Http {
             None => None,
         };
         turn.take();
+        if let Some(own_turn) = own_turn {
+            own_turn.take();
+        }
         meter.requests.fetch_add(1, Ordering::Relaxed);
         let target = failure::describe(&hop.method, &hop.url);
         tracing::trace!(request = target, headers = %crate::secret::redact(&format!("{:?}", wire.headers)), "request");
@@ -299,51 +341,29 @@ impl Http {
             () = end_of_grace(&shared.stop) => return Err(retry::interrupted()),
         };
         progress.elapsed += sent.elapsed();
-        record(&target, &result, sent.elapsed(), job);
+        record(&target, &result, sent.elapsed(), job.reading, meter);
         Ok(result)
     }
 
     async fn permit<'a>(&self, permits: &'a Semaphore) -> Result<SemaphorePermit<'a>> {
-        let acquired = retry::unless_stopped(&self.0.stop, permits.acquire()).await?;
+        let acquired = retry::unless_stopped(&self.shared.stop, permits.acquire()).await?;
         acquired.map_err(|e| Error::new(Kind::Internal, "the permits for requests are gone").source(e))
     }
 
     /// Waits before the next try. When the server said for how long, no other request of the run is sent meanwhile.
     async fn wait(&self, pause: &Pause, meter: &Meter) -> Result<()> {
         meter.retries.fetch_add(1, Ordering::Relaxed);
-        let wait = self.0.pace.of(pause.wait);
+        let wait = self.shared.pace.of(pause.wait);
         let _waiting = match pause.asker {
             Asker::Policy => None,
             Asker::Server { stated } => {
                 if stated {
-                    self.0.limiter.hold(wait);
+                    self.shared.limiter.hold(wait);
                 }
                 Some(Waiting::begin(meter))
             }
         };
-        retry::pause(&self.0.stop, wait).await
-    }
-}
-
-/// Has the body of a page looked at. Answers that an action claims, or that refuse the credentials, are not pages.
-fn judge(tried: Tried, rules: Rules<'_>, reading: Reading, validate: Validate<'_>) -> Outcome {
-    let response = match tried.result {
-        Ok(response) => response,
-        Err(error) => return Outcome::Transport(if reading == Reading::Page { error } else { error.without_body() }),
-    };
-    let is_redirect = reading == Reading::Cookies && (300..400).contains(&response.status);
-    if is_redirect {
-        // As good as a 2xx: the cookies came with it.
-        return Outcome::Response(Response { status: 200, ..response });
-    }
-    let is_page = (200..300).contains(&response.status) && rules.action.is_none() && rules.renewal == Renewal::None;
-    match if is_page { validate(&response) } else { Ok(()) } {
-        Ok(()) => Outcome::Response(response),
-        Err(complaint) if reading == Reading::Page => Outcome::Undecodable(response, complaint),
-        Err(complaint) => {
-            let body = Bytes::from_static(b"(not shown: it may hold a token)");
-            Outcome::Undecodable(Response { body, ..response }, complaint)
-        }
+        retry::pause(&self.shared.stop, wait).await
     }
 }
 
@@ -351,64 +371,6 @@ fn judge(tried: Tried, rules: Rules<'_>, reading: Reading, validate: Validate<'_
 async fn end_of_grace(stop: &Stop) {
     stop.wait().await;
     tokio::time::sleep(GRACE).await;
-}
-
-/// Counts a request as waiting from its start to its end, however it ends, and adds the time to the meter.
-struct Waiting<'a> {
-    meter: &'a Meter,
-    begun: Instant,
-}
-
-impl<'a> Waiting<'a> {
-    fn begin(meter: &'a Meter) -> Self {
-        meter.waiting.fetch_add(1, Ordering::Relaxed);
-        Waiting { meter, begun: Instant::now() }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.meter.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.meter.add_throttled(self.begun.elapsed());
-    }
-}
-
-/// Logs and counts what one request brought.
-fn record(target: &str, result: &Result<WireResponse, TransportError>, took: Duration, job: &Job<'_>) {
-    let ms = took.as_millis() as u64;
-    match result {
-        Ok(response) => {
-            let bytes = response.file.as_ref().map_or(response.body.len() as u64, |file| file.bytes);
-            job.meter.bytes.fetch_add(bytes, Ordering::Relaxed);
-            tracing::debug!(request = target, status = response.status, ms, bytes, "answer");
-            if job.reading == Reading::Page {
-                tracing::trace!(headers = shown(&response.headers), "answer");
-            }
-        }
-        Err(error) => tracing::debug!(request = target, kind = ?error.kind, ms, cause = %error, "no answer"),
-    }
-}
-
-/// Headers of an answer for the log. Cookies that it sets are credentials, whether we keep them or not.
-fn shown(headers: &HeaderMap) -> String {
-    let mut headers = headers.clone();
-    if headers.contains_key(SET_COOKIE) {
-        headers.insert(SET_COOKIE, HeaderValue::from_static(crate::secret::MASK));
-    }
-    crate::secret::redact(&format!("{headers:?}")).into_owned()
-}
-
-fn report_retry(target: &str, outcome: &Outcome, pause: &Pause, progress: &Progress) {
-    let reason = match outcome {
-        Outcome::Response(response) => failure::status_text(response.status),
-        Outcome::Undecodable(_, complaint) => complaint.clone(),
-        Outcome::Transport(error) => format!("{}: {error}", error.kind.sentence()),
-    };
-    let (reason, wait) = (crate::secret::redact(&reason).into_owned(), failure::in_words(pause.wait));
-    match pause.asker {
-        Asker::Policy => tracing::warn!(request = target, reason, wait, attempt = progress.attempts, "trying again"),
-        Asker::Server { .. } => tracing::info!(request = target, reason, wait, "the server is too busy; waiting"),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ const EXCERPT_CHARS: usize = 300;
 /// What of a body is looked at for an excerpt, bytes. More than is shown, so that no secret is cut in two at its end.
 const EXCERPT_SOURCE_BYTES: usize = 4096;
 
+/// Label of an error that the file calls one, whatever the status means otherwise.
+pub const DECIDED_BY: &str = "decided by";
+
 /// A request in words: `GET https://host/path?x=1`. Without user and password, secrets replaced.
 pub fn describe(method: &str, url: &Url) -> String {
     let mut shown = url.clone();
@@ -52,19 +55,26 @@ pub(super) fn in_words(time: Duration) -> String {
     }
 }
 
-/// The error of a request that failed for good. `target` is its description.
-pub(super) fn error(target: &str, outcome: &Outcome, give_up: &GiveUp, progress: &Progress, policy: &Retry) -> Error {
+/// The error of a request that failed for good. `target` is its description, `message` what the file says of such answers.
+pub(super) fn error(
+    target: &str,
+    outcome: &Outcome,
+    give_up: &GiveUp,
+    progress: &Progress,
+    policy: &Retry,
+    message: Option<&str>,
+) -> Error {
     let error = match outcome {
-        Outcome::Response(response) => of_status(target, response, give_up, policy),
+        Outcome::Response(response) => of_status(target, response, give_up, policy, message),
         Outcome::Undecodable(response, complaint) => of_body(target, response, complaint),
         Outcome::Transport(error) => of_transport(target, error),
     };
     with_tries(error, give_up, progress, policy)
 }
 
-fn of_status(target: &str, response: &Response, give_up: &GiveUp, policy: &Retry) -> Error {
+fn of_status(target: &str, response: &Response, give_up: &GiveUp, policy: &Retry, message: Option<&str>) -> Error {
     let status = status_text(response.status);
-    let message = match give_up {
+    let sentence = match give_up {
         GiveUp::Action => format!("the server answered {status}, which `response_actions` calls a failure"),
         GiveUp::WaitTooLong(wait) => format!(
             "the server asks to wait {}, longer than `retry.max_wait` ({})",
@@ -73,23 +83,30 @@ fn of_status(target: &str, response: &Response, give_up: &GiveUp, policy: &Retry
         ),
         GiveUp::StillThrottled => "the server keeps saying that it is too busy".to_owned(),
         GiveUp::StillRefused => format!("the server answered {status}, also with new credentials"),
-        GiveUp::Hopeless | GiveUp::Attempts | GiveUp::Elapsed => format!("the server answered {status}"),
+        GiveUp::Hopeless | GiveUp::Attempts | GiveUp::ActionAttempts | GiveUp::Elapsed => {
+            format!("the server answered {status}")
+        }
     };
-    let error = Error::new(Kind::Status, message)
-        .with("request", target)
-        .with("status", status)
-        .with("body", excerpt(&response.body));
-    match hint_of_status(response.status, give_up) {
-        Some(hint) => error.hint(hint),
+    let error = Error::new(Kind::Status, sentence);
+    let error = match message {
+        Some(message) => error.with("message", crate::secret::redact(message)),
         None => error,
+    };
+    let error = error.with("request", target).with("status", status).with("body", excerpt(&response.body));
+    let is_claimed = matches!(give_up, GiveUp::Action | GiveUp::ActionAttempts);
+    let error = if is_claimed { error.with(DECIDED_BY, "response_actions") } else { error };
+    match hint_of_status(response.status, give_up) {
+        // The file knows better what to do than we do.
+        Some(hint) if !(is_claimed && message.is_some()) => error.hint(hint),
+        _ => error,
     }
 }
 
 fn hint_of_status(status: u16, give_up: &GiveUp) -> Option<&'static str> {
     let hint = match (give_up, status) {
-        (GiveUp::WaitTooLong(_), _) => "run again later, or raise `[client].retry.max_wait`",
+        (GiveUp::WaitTooLong(_), _) => "run again later, or raise `retry.max_wait`",
         (GiveUp::StillThrottled, _) => {
-            "`[client].rate_limit` keeps requests below the server's limit; `retry.max_wait` bounds these waits"
+            "`rate_limit` keeps requests below the server's limit; `retry.max_wait` bounds these waits"
         }
         (GiveUp::StillRefused, _) => "new credentials were obtained, and are refused too: do they have access to this?",
         (_, 401) => {
@@ -164,6 +181,10 @@ fn with_tries(error: Error, give_up: &GiveUp, progress: &Progress, policy: &Retr
         GiveUp::Attempts => {
             let tries = format!("{} in {} (`retry.max_attempts`)", progress.attempts, in_words(progress.elapsed));
             error.with("tries", tries)
+        }
+        GiveUp::ActionAttempts => {
+            let tries = progress.claimed + 1;
+            error.with("tries", format!("{tries} (`max_attempts` of the entry of `response_actions`)"))
         }
         GiveUp::Elapsed => error.with(
             "tries",

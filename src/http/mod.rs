@@ -21,7 +21,7 @@ pub use actions::has_value;
 pub use auth::{Credentials, KeptTokens, Setting, resolve};
 pub use client::{Http, Validate, any_body};
 pub use download::Downloaded;
-pub use failure::{describe, excerpt};
+pub use failure::{DECIDED_BY, describe, excerpt};
 pub use limit::Limiter;
 pub use reqwest::header::HeaderMap;
 pub use retry::Pace;
@@ -103,18 +103,30 @@ impl Response {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one per request, and it is nearly always a page")]
 pub enum Answer {
-    /// A 2xx answer. The body is empty after a 204.
+    /// A 2xx answer, or one that an entry of `response_actions` accepts. The body is empty after a 204.
     Page(Response),
     /// A `response_actions` entry said `ignore`: an empty page that ends this request's paging.
-    Ignored {
-        /// HTTP status of the answer.
-        status: u16,
-    },
+    Ignored(Claim),
     /// A `response_actions` entry said `end`: no more pages.
-    End {
-        /// HTTP status of the answer.
-        status: u16,
-    },
+    End(Claim),
+}
+
+/// An answer that an entry of `response_actions` took for no page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// What the entry says about it.
+    pub message: Option<String>,
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.message {
+            Some(message) => write!(f, "{}: {}", self.status, crate::secret::redact(message)),
+            None => write!(f, "{}", self.status),
+        }
+    }
 }
 
 /// Counters of one resource: written here, read by the progress bars and the report.

@@ -1,10 +1,12 @@
 //! Whether a request is tried again, and when: a pure decision. Together with [`super::limit`] this is where runs wait.
 
+mod wait;
+
 use super::auth::Renewal;
 use super::transport::TransportError;
 use super::{HeaderMap, Response};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Action, Retry};
+use crate::plan::model::{Action, Again, ResponseAction, Retry};
 use crate::run::shutdown::Stop;
 use std::time::{Duration, SystemTime};
 
@@ -32,22 +34,32 @@ pub struct Progress {
     pub throttled: Duration,
     /// How often new credentials were obtained because the old ones were refused.
     pub renewals: u32,
+    /// Waits that an entry of `response_actions` with a number of tries of its own asked for. They count as nothing else.
+    pub claimed: u32,
 }
 
 impl Progress {
     /// The first try.
     pub fn new() -> Self {
-        Progress { attempts: 1, elapsed: Duration::ZERO, throttles: 0, throttled: Duration::ZERO, renewals: 0 }
+        Progress {
+            attempts: 1,
+            elapsed: Duration::ZERO,
+            throttles: 0,
+            throttled: Duration::ZERO,
+            renewals: 0,
+            claimed: 0,
+        }
     }
 
     /// The next try, after a pause.
     pub fn advance(&mut self, pause: &Pause) {
-        match pause.asker {
-            Asker::Policy => {
+        match (pause.bound, pause.asker) {
+            (Bound::Entry, _) => self.claimed += 1,
+            (Bound::Policy, Asker::Policy) => {
                 self.attempts += 1;
                 self.elapsed += pause.wait;
             }
-            Asker::Server { .. } => {
+            (Bound::Policy, Asker::Server { .. }) => {
                 self.throttles += 1;
                 self.throttled += pause.wait;
             }
@@ -85,6 +97,17 @@ pub struct Pause {
     pub wait: Duration,
     /// Who asked for it.
     pub asker: Asker,
+    /// What it is counted by.
+    pub bound: Bound,
+}
+
+/// What says how often such a wait may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// `retry`.
+    Policy,
+    /// The `max_attempts` of the entry of `response_actions` that is about the answer, and nothing else.
+    Entry,
 }
 
 /// Who asked for a wait.
@@ -110,6 +133,8 @@ pub enum GiveUp {
     StillRefused,
     /// `retry.max_attempts` tries were made.
     Attempts,
+    /// As many tries were made as the `response_actions` entry allows.
+    ActionAttempts,
     /// The next try would start after `retry.max_elapsed`.
     Elapsed,
     /// The server asks for a wait that is longer than `retry.max_wait`.
@@ -123,18 +148,29 @@ pub enum GiveUp {
 pub struct Rules<'a> {
     /// When and how often to try again.
     pub policy: &'a Retry,
-    /// What `response_actions` say of the answer.
-    pub action: Option<Action>,
+    /// The entry of `response_actions` that is about the answer.
+    pub action: Option<&'a ResponseAction>,
+    /// Whether a failure is final, whatever else says how often to try.
+    pub is_once: bool,
     /// Whether new credentials may help against the answer.
     pub renewal: Renewal,
+}
+
+impl<'a> Rules<'a> {
+    /// What the entry about the answer says of another try.
+    fn again(&self) -> Option<&'a Again> {
+        self.action.map(|entry| &entry.again)
+    }
 }
 
 /// Decides what follows from a try. `jitter` is a random number in 0..1; `now` is the wall clock, for dates in headers.
 ///
 /// Actions come first; then 403 and 429 with an exhausted quota; then refused credentials; then `retry.statuses`.
 pub fn decide(rules: Rules<'_>, progress: &Progress, outcome: &Outcome, jitter: f64, now: SystemTime) -> Decision {
-    let policy = rules.policy;
-    let own = || own_pause(policy, progress, backoff(policy, progress.attempts.saturating_sub(1), jitter));
+    let own = || {
+        let wait = backoff(rules.policy, progress.attempts.saturating_sub(1), jitter);
+        own_pause(rules, progress, wait)
+    };
     match outcome {
         Outcome::Transport(error) if error.kind.is_retried() => own(),
         Outcome::Transport(_) => Decision::Fail(GiveUp::Hopeless),
@@ -147,23 +183,66 @@ pub fn decide(rules: Rules<'_>, progress: &Progress, outcome: &Outcome, jitter: 
             Meaning::Unexpected => Decision::Fail(GiveUp::Hopeless),
             Meaning::Refused if rules.renewal == Renewal::Possible => Decision::Renew,
             Meaning::Refused => Decision::Fail(GiveUp::StillRefused),
-            Meaning::Retry => match retry_after(&response.headers, now) {
-                Some(Duration::ZERO) => {
-                    let wait = backoff(policy, progress.attempts.saturating_sub(1), jitter);
-                    own_pause(policy, progress, wait.max(policy.base_delay))
-                }
-                Some(wait) => server_pause(policy, progress, wait, true),
-                None => own(),
-            },
-            Meaning::Throttle => match stated_wait(&response.headers, now) {
-                Some(wait) => server_pause(policy, progress, wait, true),
-                // The server names no time. Never a hot loop, whatever the jitter.
-                None => {
-                    let wait = backoff(policy, progress.throttles, jitter).max(policy.base_delay);
-                    server_pause(policy, progress, wait, false)
-                }
-            },
+            Meaning::Retry => again(rules, progress, retry_pause(rules, progress, &response.headers, jitter, now)),
+            Meaning::Throttle => {
+                again(rules, progress, throttle_pause(rules, progress, &response.headers, jitter, now))
+            }
         },
+    }
+}
+
+/// The wait before another try of a request that may succeed later.
+fn retry_pause(rules: Rules<'_>, progress: &Progress, headers: &HeaderMap, jitter: f64, now: SystemTime) -> Asked {
+    let entry = rules.again();
+    let named = wait::named(entry, headers, now).or_else(|| wait::retry_after(headers, now));
+    let backoff = || backoff(rules.policy, progress.attempts.saturating_sub(1) + progress.claimed, jitter);
+    match (named, entry.and_then(|again| again.wait)) {
+        (Some(wait), _) if !wait.is_zero() => Asked::ByServer(wait),
+        (_, Some(wait)) => Asked::ByFile(wait, Asker::Policy),
+        // The server has a try at once in mind.
+        (Some(_), None) => Asked::ByFile(backoff().max(rules.policy.base_delay), Asker::Policy),
+        (None, None) => Asked::ByFile(backoff(), Asker::Policy),
+    }
+}
+
+/// The wait before another try of a request that came too early.
+fn throttle_pause(rules: Rules<'_>, progress: &Progress, headers: &HeaderMap, jitter: f64, now: SystemTime) -> Asked {
+    let entry = rules.again();
+    let named = wait::named(entry, headers, now).filter(|wait| !wait.is_zero());
+    match (named.or_else(|| wait::stated(headers, now)), entry.and_then(|again| again.wait)) {
+        (Some(wait), _) => Asked::ByServer(wait),
+        (None, Some(wait)) => Asked::ByFile(wait, Asker::Server { stated: true }),
+        // Nobody names a time. Never a hot loop, whatever the jitter.
+        (None, None) => {
+            let wait =
+                backoff(rules.policy, progress.throttles + progress.claimed, jitter).max(rules.policy.base_delay);
+            Asked::ByFile(wait, Asker::Server { stated: false })
+        }
+    }
+}
+
+/// A wait, before it is known whether another try is allowed.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// The answer names it.
+    ByServer(Duration),
+    /// The file names it, or `retry` does; how it counts.
+    ByFile(Duration, Asker),
+}
+
+/// Another try after a wait, if what bounds it allows it: the number of the entry, where it has one, else `retry`.
+fn again(rules: Rules<'_>, progress: &Progress, asked: Asked) -> Decision {
+    let (wait, asker) = match asked {
+        Asked::ByServer(wait) if wait > rules.policy.max_wait => return Decision::Fail(GiveUp::WaitTooLong(wait)),
+        Asked::ByServer(wait) => (wait, Asker::Server { stated: true }),
+        Asked::ByFile(wait, asker) => (wait, asker),
+    };
+    match (rules.again().and_then(|again| again.max_attempts), asker) {
+        (Some(max), _) if progress.claimed + 1 >= max => Decision::Fail(GiveUp::ActionAttempts),
+        (Some(_), Asker::Policy) if rules.is_once => Decision::Fail(GiveUp::ActionAttempts),
+        (Some(_), _) => Decision::Retry(Pause { wait, asker, bound: Bound::Entry }),
+        (None, Asker::Policy) => own_pause(rules, progress, wait),
+        (None, Asker::Server { .. }) => server_pause(rules.policy, progress, wait, asker),
     }
 }
 
@@ -182,8 +261,9 @@ enum Meaning {
 
 fn meaning(rules: Rules<'_>, response: &Response) -> Meaning {
     let policy = rules.policy;
-    if let Some(action) = rules.action {
-        return match action {
+    if let Some(entry) = rules.action {
+        return match entry.action {
+            Action::Accept => Meaning::Page,
             Action::Ignore => Meaning::Ignore,
             Action::End => Meaning::End,
             Action::Fail => Meaning::Failure,
@@ -192,7 +272,7 @@ fn meaning(rules: Rules<'_>, response: &Response) -> Meaning {
         };
     }
     match response.status {
-        403 | 429 if remaining_quota(&response.headers) == Some(0) => Meaning::Throttle,
+        403 | 429 if wait::remaining_quota(&response.headers) == Some(0) => Meaning::Throttle,
         _ if rules.renewal != Renewal::None => Meaning::Refused,
         200..=299 => Meaning::Page,
         429 if policy.statuses.contains(&429) => Meaning::Throttle,
@@ -208,93 +288,22 @@ pub(super) fn backoff(policy: &Retry, doublings: u32, jitter: f64) -> Duration {
     bound.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-fn own_pause(policy: &Retry, progress: &Progress, wait: Duration) -> Decision {
-    if progress.attempts >= policy.max_attempts {
+fn own_pause(rules: Rules<'_>, progress: &Progress, wait: Duration) -> Decision {
+    if rules.is_once || progress.attempts >= rules.policy.max_attempts {
         return Decision::Fail(GiveUp::Attempts);
     }
-    if progress.elapsed.saturating_add(wait) > policy.max_elapsed {
+    if progress.elapsed.saturating_add(wait) > rules.policy.max_elapsed {
         return Decision::Fail(GiveUp::Elapsed);
     }
-    Decision::Retry(Pause { wait, asker: Asker::Policy })
+    Decision::Retry(Pause { wait, asker: Asker::Policy, bound: Bound::Policy })
 }
 
-fn server_pause(policy: &Retry, progress: &Progress, wait: Duration, stated: bool) -> Decision {
-    if stated && wait > policy.max_wait {
-        return Decision::Fail(GiveUp::WaitTooLong(wait));
-    }
+fn server_pause(policy: &Retry, progress: &Progress, wait: Duration, asker: Asker) -> Decision {
     // Waits of the server count as nothing else, so that without this bound they could go on for ever.
     if progress.throttled.saturating_add(wait) > policy.max_wait {
         return Decision::Fail(GiveUp::StillThrottled);
     }
-    Decision::Retry(Pause { wait, asker: Asker::Server { stated } })
-}
-
-/// How long a server that throttles wants us to wait: `Retry-After`, else the reset of its quota. `None` also for zero.
-fn stated_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    // With quota left, the reset is not what the server is waiting for.
-    let reset = || (remaining_quota(headers).unwrap_or(0) == 0).then(|| quota_reset(headers, now)).flatten();
-    retry_after(headers, now).or_else(reset).filter(|wait| !wait.is_zero())
-}
-
-/// `Retry-After`: seconds or a date (RFC 9110 section 10.2.3). A date in the past is zero.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = header(headers, "retry-after")?;
-    seconds(text).or_else(|| Some(until(httpdate::parse_http_date(text).ok()?, headers, now)))
-}
-
-/// Numbers below this are seconds from now (three years), those above are seconds since 1970.
-const EPOCH_SECONDS_MIN: f64 = 1e8;
-
-/// Numbers from here on are milliseconds since 1970.
-const EPOCH_MILLIS_MIN: f64 = 1e11;
-
-/// When the quota is full again. Servers write seconds from now, or seconds or milliseconds since 1970, told apart by
-/// size; or a date.
-fn quota_reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = quota_header(headers, "reset").or_else(|| quota_parameter(headers, ["reset", "t"]))?;
-    let Ok(number) = text.parse::<f64>() else {
-        let rfc3339 = || chrono::DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from);
-        return Some(until(httpdate::parse_http_date(text).ok().or_else(rfc3339)?, headers, now));
-    };
-    let since_1970 = if number < EPOCH_SECONDS_MIN {
-        return seconds(text);
-    } else if number < EPOCH_MILLIS_MIN {
-        Duration::try_from_secs_f64(number)
-    } else {
-        Duration::try_from_secs_f64(number / 1000.0)
-    };
-    Some(until(SystemTime::UNIX_EPOCH.checked_add(since_1970.ok()?)?, headers, now))
-}
-
-fn remaining_quota(headers: &HeaderMap) -> Option<u64> {
-    quota_header(headers, "remaining").or_else(|| quota_parameter(headers, ["remaining", "r"]))?.parse().ok()
-}
-
-/// `RateLimit-X` (IETF draft), `X-RateLimit-X` (GitHub and most), `X-Rate-Limit-X` (Okta and others).
-fn quota_header<'a>(headers: &'a HeaderMap, suffix: &str) -> Option<&'a str> {
-    ["ratelimit-", "x-ratelimit-", "x-rate-limit-"].iter().find_map(|p| header(headers, &format!("{p}{suffix}")))
-}
-
-/// A parameter of the one header of newer drafts (draft-ietf-httpapi-ratelimit-headers): `RateLimit: limit=10, remaining=0,
-/// reset=5`, later `RateLimit: "default";r=0;t=5`. Of several policies the first counts.
-fn quota_parameter<'a>(headers: &'a HeaderMap, names: [&str; 2]) -> Option<&'a str> {
-    let parts = header(headers, "ratelimit")?.split([',', ';']);
-    let mut pairs = parts.filter_map(|part| part.split_once('='));
-    pairs.find(|(name, _)| names.contains(&name.trim())).map(|(_, value)| value.trim())
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim)
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(text.parse().ok()?).ok()
-}
-
-/// Time until a moment of the server, by its own clock if it tells it: ours may differ.
-fn until(moment: SystemTime, headers: &HeaderMap, now: SystemTime) -> Duration {
-    let server_now = header(headers, "date").and_then(|d| httpdate::parse_http_date(d).ok()).unwrap_or(now);
-    moment.duration_since(server_now).unwrap_or_default()
+    Decision::Retry(Pause { wait, asker, bound: Bound::Policy })
 }
 
 /// Runs a future to its end, unless the run is asked to end first.

@@ -12,6 +12,7 @@ mod format;
 mod incremental;
 mod layers;
 mod lint;
+mod pace;
 mod paginator;
 mod parent;
 mod partition;

@@ -13,7 +13,7 @@ mod request;
 mod selector;
 mod write;
 
-pub use answer::{Action, Expect, ResponseAction, ValueTest};
+pub use answer::{Action, Again, Expect, ResponseAction, StatusSet, ValueTest};
 pub use auth::{
     Auth, ClientAuth, Exchange, Grant, Jwt, JwtAlgorithm, JwtKey, Login, OAuth2, Place, Session, SessionToken,
     TokenEndpoint, TokenRequestFormat,
@@ -83,6 +83,10 @@ pub struct Resource {
     pub selector: Selector,
     /// Whether a body without the selected key is an empty page.
     pub allow_missing: bool,
+    /// When and how often to try again.
+    pub retry: Retry,
+    /// Windows that hold for its own requests, beside those of the client.
+    pub rate_limits: Vec<RateLimit>,
     /// What answers mean, first match wins: the resource's own first, then the inherited ones.
     pub response_actions: Vec<ResponseAction>,
     /// What must hold for a run to count as good.

@@ -9,7 +9,7 @@ use super::resource;
 use super::shutdown::Stop;
 use super::unit::{Decoders, Task};
 use super::warehouse::{self, Setup, Warehouse};
-use super::wire::{self, Wire};
+use super::wire::{self, Senders, Wire};
 use crate::batch::decode::DecodeSpec;
 use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
@@ -58,7 +58,7 @@ pub struct RunOptions<'a> {
 /// What all tasks of a run share.
 pub(super) struct Context {
     pub(super) client: Arc<Client>,
-    pub(super) http: Http,
+    pub(super) senders: Senders,
     pub(super) warehouse: Warehouse,
     pub(super) stop: Stop,
     pub(super) load_id: String,
@@ -109,6 +109,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let limiter = wire.limiter(&settings.state_dir, &pipeline)?;
     let (transport, pace) = (wire.transport.clone(), wire.pace);
     let http = Http::new(&pipeline.client, transport, limiter, options.stop.clone(), pace, options.permits);
+    let senders = wire.senders(&http, &settings.state_dir, &pipeline)?;
     let (warehouse, thread) = warehouse::start(Setup {
         destination,
         copy,
@@ -119,7 +120,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     })?;
     let context = Arc::new(Context {
         client: Arc::new(pipeline.client.clone()),
-        http,
+        senders,
         warehouse,
         stop: options.stop.clone(),
         load_id: load_id.clone(),
@@ -311,6 +312,7 @@ async fn run_resources(
         above.push(end);
         let task = Arc::new(Task {
             context: context.clone(),
+            http: context.senders.of(&resource.name).ok_or_else(|| broken("a resource has no sender"))?,
             credentials: credentials.of(&resource.name).ok_or_else(|| broken("a resource has no credentials"))?,
             decoders: Decoders::new(decode_spec(resource), catalog),
             files: files_of(pipeline, resource, &context.files_base).map(Arc::new),

@@ -10,7 +10,7 @@ use crate::batch::decode::{DecodeSpec, Decoder};
 use crate::error::Result;
 use crate::extract::cursor::{Position, Received, Slice};
 use crate::extract::format::file::Files;
-use crate::http::Credentials;
+use crate::http::{Credentials, Http};
 use crate::load::CursorRow;
 use crate::plan::model::Resource;
 use crate::plan::template::Scope;
@@ -25,6 +25,8 @@ const HELD_BACK_BYTES: u64 = 32 << 20;
 pub(super) struct Task {
     pub(super) context: Arc<Context>,
     pub(super) resource: Arc<Resource>,
+    /// Sends its requests.
+    pub(super) http: Http,
     pub(super) credentials: Arc<Credentials>,
     pub(super) tracker: Arc<Tracker>,
     pub(super) decoders: Decoders,

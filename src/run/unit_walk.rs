@@ -71,7 +71,7 @@ impl<'a> UnitWalk<'a> {
             resource: resource.clone(),
             client: context.client.clone(),
             scope,
-            http: context.http.clone(),
+            http: task.http.clone(),
             credentials: task.credentials.clone(),
             meter: task.tracker.meter.clone(),
             files: task.files.clone(),

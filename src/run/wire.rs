@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::http::tape::{Header, Player, Recorder, TapeUse};
-use crate::http::{Limiter, Pace, ReqwestTransport, Transport};
-use crate::plan::model::{Client, Pipeline};
+use crate::http::{Http, Limiter, Pace, ReqwestTransport, Transport};
+use crate::plan::model::{Client, Pipeline, RateLimit, Resource};
 use chrono::{DateTime, Utc};
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What requests go through, and at which pace.
@@ -14,6 +15,15 @@ pub(super) struct Wire {
     pub(super) pace: Pace,
     /// The transport, if it is a tape.
     player: Option<Arc<Player>>,
+}
+
+/// What sends the requests of each resource, by its name.
+pub(super) struct Senders(HashMap<String, Http>);
+
+impl Senders {
+    pub(super) fn of(&self, resource: &str) -> Option<Http> {
+        self.0.get(resource).cloned()
+    }
 }
 
 /// The network, unless a tape stands in for it.
@@ -54,16 +64,34 @@ impl Wire {
         Ok(Wire { transport, pace: Pace::RealTime, player: None })
     }
 
-    /// The rate windows. A tape has none, and leaves those of the API alone.
+    /// The rate windows of all requests. A tape has none, and leaves those of the API alone.
     ///
     /// # Errors
     /// As those of [`Limiter::open`].
     pub(super) fn limiter(&self, state_dir: &Path, pipeline: &Pipeline) -> Result<Limiter> {
+        self.windows(state_dir.join(format!("{}.limits", pipeline.name)), &pipeline.client.rate_limits)
+    }
+
+    /// The senders of the resources: what a resource says of tries and rates holds for its own requests.
+    ///
+    /// # Errors
+    /// As those of [`Limiter::open`].
+    pub(super) fn senders(&self, http: &Http, state_dir: &Path, pipeline: &Pipeline) -> Result<Senders> {
+        let sender = |resource: &Resource| {
+            // No pipeline has an `@` in its name, so that this is no other pipeline's file.
+            let path = state_dir.join(format!("{}@{}.limits", pipeline.name, resource.table));
+            let limiter = match resource.rate_limits.as_slice() {
+                [] => None,
+                limits => Some(self.windows(path, limits)?),
+            };
+            Ok((resource.name.clone(), http.of_resource(&resource.retry, limiter)))
+        };
+        Ok(Senders(pipeline.resources.iter().map(sender).collect::<Result<_>>()?))
+    }
+
+    fn windows(&self, path: PathBuf, limits: &[RateLimit]) -> Result<Limiter> {
         match self.pace {
-            Pace::RealTime => {
-                let path = state_dir.join(format!("{}.limits", pipeline.name));
-                Limiter::open(Some(path), &pipeline.client.rate_limits)
-            }
+            Pace::RealTime => Limiter::open(Some(path), limits),
             Pace::Instant => Limiter::open(None, &[]),
         }
     }

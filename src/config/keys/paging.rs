@@ -226,6 +226,7 @@ const ACTION: Key = Key::new(
             ("retry", "try again, within the limits of `retry`"),
             ("throttle", "too fast: wait as the server says; does not count as an attempt"),
             ("end", "no more pages"),
+            ("accept", "a good answer, whatever its status: its records are read, and no further entry is asked"),
         ],
         later: &[],
     }),
@@ -233,15 +234,43 @@ const ACTION: Key = Key::new(
 )
 .required();
 
+const STATUSES: Kind = Kind::Either(&[
+    STATUS,
+    Kind::Choice(&Choice {
+        words: &[
+            ("1xx", "100 to 199"),
+            ("2xx", "200 to 299"),
+            ("3xx", "300 to 399"),
+            ("4xx", "400 to 499"),
+            ("5xx", "500 to 599"),
+        ],
+        later: &[],
+    }),
+]);
+
 const RESPONSE_ACTION: Table = Table {
     keys: &[
-        Key::new("status", STATUS, "Status that it is about"),
+        Key::new("status", Kind::OneOrMany(&STATUSES), "Status that it is about, a class such as \"5xx\", or several"),
         Key::new("body_contains", TEXT, "Text that the body contains"),
         Key::new("header", TEXT, "Header that the answer has"),
         Key::new("path", TEXT, "Where a JSON body has a value that is neither null, false nor empty"),
         Key::new("equals", SCALAR, "What the header or the value at `path` is"),
+        Key::new("in", Kind::List(&SCALAR), "One of these is what the header or the value at `path` is"),
+        Key::new("not_equals", SCALAR, "What the header or the value at `path` is not, though it is there"),
         Key::new("contains", TEXT, "Text that the header or the value at `path` contains"),
         ACTION,
+        Key::new("message", TEXT, "What the error says about it, or the report where it ends the paging"),
+        Key::new("wait", DURATION, "`retry` and `throttle`: how long to wait where the answer doesn't say"),
+        Key::new(
+            "wait_header",
+            TEXT,
+            "`retry` and `throttle`: header with the wait in seconds, or its end as time or date",
+        ),
+        Key::new(
+            "max_attempts",
+            Kind::Integer { min: 1, max: 1000 },
+            "`retry` and `throttle`: tries of a request that is answered so; then nothing of `retry` bounds its waits",
+        ),
     ],
     later: &[],
 };

@@ -43,6 +43,20 @@ const RETRY: Table = Table {
     later: &[],
 };
 
+const RETRIES: Key = Key::new(
+    "retry",
+    Kind::Table(&RETRY),
+    "When and how often to try again; merged by key, a resource's over the client's",
+);
+
+const RATE_LIMIT: Key = Key::new(
+    "rate_limit",
+    TEXTS,
+    "`N/second`, `/minute`, `/hour`, `/day`, or per a length of time as in `100/15m`; of several, all hold at once, and a \
+     resource's hold beside the client's",
+)
+.off();
+
 const ALLOWED_HOST: Kind = Kind::Either(&[
     TEXT,
     Kind::Table(&Table {
@@ -64,9 +78,9 @@ const CLIENT: Table = Table {
         PAGINATION,
         RESPONSE_ACTIONS,
         Key::new("timeout", Kind::Table(&TIMEOUT), "How long to wait for the server"),
-        Key::new("rate_limit", TEXTS, "`N/second`, `/minute`, `/hour` or `/day`; of several, all hold at once").off(),
+        RATE_LIMIT,
         Key::new("concurrency", Kind::Integer { min: 1, max: 1024 }, "Requests in flight").default("4"),
-        Key::new("retry", Kind::Table(&RETRY), "When and how often to try again"),
+        RETRIES,
         Key::new("allowed_hosts", Kind::List(&ALLOWED_HOST), "Other hosts that `next` links and redirects may lead to"),
         Key::new("max_response_bytes", SIZE, "Largest decompressed body").default("\"256 MiB\""),
         Key::new("proxy", TEXT, "Proxy URL, as in curl"),
@@ -136,6 +150,8 @@ const REQUEST: &[Key] = &[
     ON_REPEAT,
     ON_REPEATED_KEY,
     POLL,
+    RATE_LIMIT,
+    RETRIES,
     RESPONSE_ACTIONS,
     EXPECT,
     Key::new("incremental", Kind::Table(&INCREMENTAL), "What is asked for since when").off(),

@@ -1,5 +1,6 @@
 //! Why a walk ended, and what a person should look at.
 
+use crate::http::Claim;
 use crate::words::counted;
 use std::fmt;
 
@@ -30,10 +31,10 @@ pub enum EndReason {
     RepeatedCursor,
     /// The records that follow lie beyond the cursor's bound.
     CursorBound,
-    /// A `response_actions` entry ignored the answer of this status.
-    Ignored(u16),
-    /// A `response_actions` entry took the answer of this status for the end.
-    Ended(u16),
+    /// A `response_actions` entry ignored the answer.
+    Ignored(Claim),
+    /// A `response_actions` entry took the answer for the end.
+    Ended(Claim),
 }
 
 /// Something that a person should look at although nothing failed.
@@ -77,8 +78,8 @@ impl fmt::Display for EndReason {
             EndReason::RepeatedPage => f.write_str("repeated page"),
             EndReason::RepeatedCursor => f.write_str("repeated cursor"),
             EndReason::CursorBound => f.write_str("cursor bound"),
-            EndReason::Ignored(status) => write!(f, "ignored ({status})"),
-            EndReason::Ended(status) => write!(f, "end ({status})"),
+            EndReason::Ignored(claim) => write!(f, "ignored ({claim})"),
+            EndReason::Ended(claim) => write!(f, "end ({claim})"),
         }
     }
 }

@@ -2,7 +2,7 @@ use super::super::fixture::{client, header_link, incremental, offset, resource};
 use super::*;
 use crate::http::transport::{TransportError, WireRequest, WireResponse};
 use crate::http::{Limiter, Pace, Transport};
-use crate::plan::model::{Action, Offset, PageNumber, Paginator, ResponseAction, Retry};
+use crate::plan::model::{Action, Offset, PageNumber, Paginator, ResponseAction, Retry, StatusSet};
 use crate::run::shutdown::Stop;
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
@@ -170,7 +170,7 @@ async fn an_answer_that_is_ignored_or_the_end_ends_the_walk_with_its_status() {
     for (action, expected) in [(Action::Ignore, "ignored (404)"), (Action::End, "end (404)")] {
         let mut videos = resource(Paginator::Offset(offset(1)));
         videos.response_actions =
-            vec![ResponseAction { status: Some(404), body_contains: None, header: None, path: None, action }];
+            vec![ResponseAction { statuses: vec![StatusSet::One(404)], ..ResponseAction::new(action) }];
         let (mut walk, _) = start(videos, &[json("[1]"), (404, "x-a", "b", "{}")]);
         assert_eq!(run(&mut walk).await.unwrap(), ["[1]"]);
         assert_eq!(walk.end().map(ToString::to_string).as_deref(), Some(expected));

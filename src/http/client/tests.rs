@@ -1,7 +1,7 @@
 use super::*;
 use crate::http::transport::TransportErrorKind;
-use crate::http::{KeptTokens, Setting, resolve};
-use crate::plan::model::{Action, AllowedHost, Auth, BaseUrl, RateLimit, Text};
+use crate::http::{Claim, HeaderMap, KeptTokens, Setting, resolve};
+use crate::plan::model::{Action, AllowedHost, Auth, BaseUrl, RateLimit, StatusSet, Text};
 use crate::plan::template::{Scope, Template};
 use crate::run::shutdown::Signal;
 use crate::secret::Secret;
@@ -226,7 +226,8 @@ async fn hints_say_what_to_do_about_common_statuses() {
 }
 
 fn action(status: Option<u16>, body_contains: Option<String>, action: Action) -> ResponseAction {
-    ResponseAction { status, body_contains, header: None, path: None, action }
+    let statuses = status.map(StatusSet::One).into_iter().collect();
+    ResponseAction { statuses, body_contains, ..ResponseAction::new(action) }
 }
 
 #[tokio::test]
@@ -237,9 +238,9 @@ async fn actions_make_an_answer_an_end_or_nothing() {
         action(Some(302), None, Action::End),
     ];
     let go = async |step| run_with(&items(), &actions, &any_body, vec![step]).await.result;
-    assert!(matches!(go(status(404)).await, Ok(Answer::Ignored { status: 404 })));
-    assert!(matches!(go(Step::Answer(400, Vec::new(), "no more")).await, Ok(Answer::End { status: 400 })));
-    assert!(matches!(go(redirect_to("/login")).await, Ok(Answer::End { status: 302 })));
+    assert!(matches!(go(status(404)).await, Ok(Answer::Ignored(Claim { status: 404, .. }))));
+    assert!(matches!(go(Step::Answer(400, Vec::new(), "no more")).await, Ok(Answer::End(Claim { status: 400, .. }))));
+    assert!(matches!(go(redirect_to("/login")).await, Ok(Answer::End(Claim { status: 302, .. }))));
     assert!(go(status(400)).await.is_err());
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::http::actions;
 use crate::http::transport::TransportErrorKind;
-use crate::plan::model::ResponseAction;
+use crate::plan::model::{ResponseAction, StatusSet};
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
@@ -36,7 +36,8 @@ fn broken(kind: TransportErrorKind) -> Outcome {
 }
 
 fn action(status: Option<u16>, body_contains: Option<&str>, action: Action) -> ResponseAction {
-    ResponseAction { status, body_contains: body_contains.map(str::to_owned), header: None, path: None, action }
+    let statuses = status.map(StatusSet::One).into_iter().collect();
+    ResponseAction { statuses, body_contains: body_contains.map(str::to_owned), ..ResponseAction::new(action) }
 }
 
 /// Decides by the policy of these tests.
@@ -52,7 +53,7 @@ fn decide_by(
         Outcome::Undecodable(..) | Outcome::Transport(_) => None,
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_SECONDS);
-    decide(Rules { policy: &policy(), action, renewal }, progress, outcome, jitter, now)
+    decide(Rules { policy: &policy(), action, is_once: false, renewal }, progress, outcome, jitter, now)
 }
 
 /// The decision after the first try, with a jitter of one half.
@@ -74,16 +75,104 @@ fn refused_credentials_are_renewed_once() {
     assert_eq!(decide_by(&ignored, Renewal::Possible, &Progress::new(), &refused, 0.5), Decision::Ignore);
 }
 
+fn entry(action: Action, again: Again) -> [ResponseAction; 1] {
+    [ResponseAction { again, ..ResponseAction::new(action) }]
+}
+
+#[test]
+fn an_entry_says_how_long_to_wait() {
+    let again =
+        Again { wait: Some(Duration::from_secs(60)), wait_header: Some("x-wait".to_owned()), max_attempts: None };
+    let (retry, throttle) = (entry(Action::Retry, again.clone()), entry(Action::Throttle, again));
+    let at = (NOW_SECONDS + 90).to_string();
+    let cases: &[(Headers<'_>, Decision, Decision)] = &[
+        (&[], own(60_000), stated(60_000)),
+        (&[("x-wait", "7"), ("retry-after", "9")], stated(7_000), stated(7_000)),
+        (&[("retry-after", "9")], stated(9_000), stated(9_000)),
+        (&[("x-wait", &at)], stated(90_000), stated(90_000)),
+        (&[("x-wait", "Sun, 01 Mar 2026 12:01:30 GMT")], stated(90_000), stated(90_000)),
+        // Zero and nonsense name no wait.
+        (&[("x-wait", "0")], own(60_000), stated(60_000)),
+        (&[("x-wait", "soon")], own(60_000), stated(60_000)),
+        (&[("ratelimit-reset", "30")], own(60_000), stated(30_000)),
+    ];
+    for (headers, retried, throttled) in cases {
+        let answer = answer(400, headers, "");
+        assert_eq!((&first(&retry, &answer), &first(&throttle, &answer)), (retried, throttled), "{headers:?}");
+    }
+    let too_long = answer(400, &[("x-wait", "3601")], "");
+    assert!(matches!(first(&retry, &too_long), Decision::Fail(GiveUp::WaitTooLong(_))));
+}
+
+#[test]
+fn the_number_of_an_entry_bounds_its_tries_and_nothing_else_does() {
+    let wait = Some(Duration::from_secs(1000));
+    for action in [Action::Retry, Action::Throttle] {
+        let again = Again { wait, max_attempts: Some(8), wait_header: None };
+        let entries = entry(action, again);
+        // Whatever `retry` allows is used up.
+        let mut progress = Progress {
+            attempts: 6,
+            elapsed: Duration::from_secs(900),
+            throttles: 9,
+            throttled: Duration::from_secs(3600),
+            ..Progress::new()
+        };
+        let used = progress.clone();
+        for _ in 0..7 {
+            match decide_by(&entries, Renewal::None, &progress, &answer(400, &[], ""), 0.5) {
+                Decision::Retry(pause) => {
+                    assert_eq!((Some(pause.wait), pause.bound), (wait, Bound::Entry));
+                    progress.advance(&pause);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(progress, Progress { claimed: 7, ..used });
+        let last = decide_by(&entries, Renewal::None, &progress, &answer(400, &[], ""), 0.5);
+        assert_eq!(last, Decision::Fail(GiveUp::ActionAttempts));
+    }
+}
+
+#[test]
+fn a_request_that_is_tried_once_is_not_tried_again_by_an_entry() {
+    let entries = entry(Action::Retry, Again { max_attempts: Some(8), ..Again::default() });
+    let rules = Rules { policy: &policy(), action: entries.first(), is_once: true, renewal: Renewal::None };
+    let go = |headers| decide(rules, &Progress::new(), &answer(400, headers, ""), 0.5, SystemTime::UNIX_EPOCH);
+    assert_eq!(go(&[]), Decision::Fail(GiveUp::ActionAttempts));
+    // What the server asks to wait is waited all the same.
+    assert!(matches!(go(&[("retry-after", "3")]), Decision::Retry(_)));
+}
+
+#[test]
+fn an_accepted_answer_is_a_page_whatever_its_status() {
+    for status in [200, 401, 404, 500] {
+        let accepted = [action(None, None, Action::Accept)];
+        let answered = decide_by(&accepted, Renewal::Possible, &Progress::new(), &answer(status, &[], "[]"), 0.5);
+        assert_eq!(answered, Decision::Done, "{status}");
+    }
+    let retried = [action(Some(401), None, Action::Retry)];
+    assert_eq!(decide_by(&retried, Renewal::Possible, &Progress::new(), &answer(401, &[], ""), 0.5), own(250));
+}
+
 fn own(ms: u64) -> Decision {
-    Decision::Retry(Pause { wait: Duration::from_millis(ms), asker: Asker::Policy })
+    Decision::Retry(Pause { wait: Duration::from_millis(ms), asker: Asker::Policy, bound: Bound::Policy })
 }
 
 fn stated(ms: u64) -> Decision {
-    Decision::Retry(Pause { wait: Duration::from_millis(ms), asker: Asker::Server { stated: true } })
+    Decision::Retry(Pause {
+        wait: Duration::from_millis(ms),
+        asker: Asker::Server { stated: true },
+        bound: Bound::Policy,
+    })
 }
 
 fn unstated(ms: u64) -> Decision {
-    Decision::Retry(Pause { wait: Duration::from_millis(ms), asker: Asker::Server { stated: false } })
+    Decision::Retry(Pause {
+        wait: Duration::from_millis(ms),
+        asker: Asker::Server { stated: false },
+        bound: Bound::Policy,
+    })
 }
 
 #[test]

@@ -48,7 +48,9 @@ pub(super) fn auth(
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut reader = Reader { table, place: key.span.clone(), folder, client, scope };
     let auth = match kind.as_str() {
-        "bearer" => reader.credential("token").map(|token| Auth::Bearer { token }),
+        "bearer" => {
+            reader.optional_credential("token").map(|token| token.map_or(Auth::None, |token| Auth::Bearer { token }))
+        }
         "http_basic" => reader.user_and_password().map(Auth::HttpBasic),
         "digest" => reader.user_and_password().map(Auth::Digest),
         "api_key" => reader.api_key(),
@@ -91,6 +93,31 @@ impl Reader<'_, '_, '_> {
         Some(text)
     }
 
+    /// A text that may be empty on purpose: some APIs can be asked with or without a token. `Some(None)`: it is left out.
+    fn optional_credential(&mut self, name: &str) -> Option<Option<Text>> {
+        let text = self.text(name)?;
+        if !self.is_left_out(name, &text) {
+            return self.credential(name).map(Some);
+        }
+        let message = format!("the {} is empty: requests go out without credentials", name.replace('_', " "));
+        let help = "without `auth` nothing is sent either, and nothing is said";
+        self.scope.found.warning(self.place_of(name), message).help(help);
+        Some(None)
+    }
+
+    /// Whether a default (`${NAME:-}`) or a variable of the file makes a text empty. An empty text of the environment does
+    /// not: that is a secret that was not put in place.
+    fn is_left_out(&self, name: &str, text: &Text) -> bool {
+        let is_substituted = self.table.get(name).and_then(Node::as_text).is_some_and(|text| text.has_substitution());
+        let names = text.template.references();
+        if text.secret || (names.is_empty() && !is_substituted) {
+            return false;
+        }
+        let known = self.scope.known_vars();
+        let is_known = names.iter().all(|r| r.path.first().is_some_and(|root| root == "vars") && known.has(&r.path));
+        is_known && text.template.render(&known).is_ok_and(|value| value.is_none_or(|v| v.trim().is_empty()))
+    }
+
     fn texts(&mut self, name: &str) -> Vec<Text> {
         let nodes = self.table.get(name).map(Node::one_or_many).unwrap_or_default();
         nodes.iter().filter_map(|node| self.scope.text(node)).collect()
@@ -128,7 +155,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn api_key(&mut self) -> Option<Auth> {
-        let api_key = self.credential("api_key")?;
+        let Some(api_key) = self.optional_credential("api_key")? else { return Some(Auth::None) };
         let name = self.word("name").unwrap_or_else(|| "Authorization".to_owned());
         let place = match self.word("location").as_deref() {
             Some("query" | "param") => Place::Param(name),

@@ -1,18 +1,16 @@
 //! `[client]`.
 
+use super::layers::Layers;
+use super::pace;
 use super::scope::Scope;
 use crate::config::tree::{Node, Table, Value};
 use crate::config::values;
-use crate::plan::model::{AllowedHost, BaseUrl, Client, RateLimit, Retry, Text};
-use crate::plan::suggest;
+use crate::plan::model::{AllowedHost, BaseUrl, Client};
 use crate::plan::template::{self, Reference, Template};
 use crate::secret::Secret;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
-
-/// Statuses that are tried again by default.
-const RETRIED_STATUSES: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 
 /// Largest decompressed body by default, bytes.
 const RESPONSE_BYTES_MAX: u64 = 256 << 20;
@@ -24,7 +22,7 @@ pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Optio
     let wait = |name: &str, default_s| {
         timeout.and_then(|t| t.get(name)).and_then(values::time).unwrap_or(Duration::from_secs(default_s))
     };
-    let rate_limits = rate_limits(table.get("rate_limit"), scope);
+    let rate_limits = pace::rate_limits(table.get("rate_limit"), scope);
     let allowed_hosts = allowed_hosts(table.get("allowed_hosts"), scope);
     let proxy = table.get("proxy").and_then(|node| proxy(node, scope));
     let concurrency = table.get("concurrency").and_then(Node::as_count).and_then(|n| usize::try_from(n).ok());
@@ -36,7 +34,7 @@ pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Optio
         read_timeout: wait("read", 60),
         rate_limits,
         concurrency: concurrency.unwrap_or(4),
-        retry: retry(table.get("retry").and_then(Node::as_table)),
+        retry: pace::retry(&Layers(vec![table])),
         allowed_hosts,
         max_response_bytes: table.get("max_response_bytes").and_then(values::size).unwrap_or(RESPONSE_BYTES_MAX),
         proxy,
@@ -59,8 +57,7 @@ fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<BaseUrl> {
     if text.is_missing() {
         return Url::parse(UNKNOWN_ADDRESS).ok().map(BaseUrl::Fixed);
     }
-    let literals = |(name, var): &(String, Text)| Some((name.clone(), var.template.as_literal()?.to_owned()));
-    let known = template::Scope { vars: scope.vars().iter().filter_map(literals).collect(), ..Default::default() };
+    let known = scope.known_vars();
     if !refuse_parent_in_host(&template, &known, since, scope) {
         return None;
     }
@@ -101,55 +98,6 @@ fn refuse_parent_in_host(template: &Template, known: &template::Scope, since: us
         }
     }
     fine
-}
-
-fn rate_limits(node: Option<&Node>, scope: &mut Scope<'_>) -> Vec<RateLimit> {
-    let mut limits = Vec::new();
-    for node in node.filter(|n| !n.is_off()).map(Node::one_or_many).unwrap_or_default() {
-        let Some(text) = node.resolved() else { continue };
-        match rate_limit(&text) {
-            Ok(limit) => limits.push(limit),
-            Err(help) => {
-                scope.found.error(node.span.clone(), format!("`{text}` is not a rate limit")).help(help);
-            }
-        }
-    }
-    limits
-}
-
-/// Windows that a rate limit can be per, seconds.
-const WINDOWS: [(&str, u64); 4] = [("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400)];
-
-/// Reads `100/minute`; the error is the advice.
-fn rate_limit(text: &str) -> Result<RateLimit, String> {
-    const FORM: &str = "write a number of requests and a window, such as \"100/minute\"";
-    let (count, window) = text.split_once('/').ok_or(FORM)?;
-    let window = window.trim();
-    let Some((_, seconds)) = WINDOWS.iter().find(|(name, _)| *name == window) else {
-        let known = WINDOWS.iter().map(|(name, _)| *name);
-        return Err(suggest::did_you_mean(window, known.clone())
-            .unwrap_or_else(|| format!("windows are {}", suggest::list(known))));
-    };
-    match count.trim().parse() {
-        Ok(count) if count > 0 => Ok(RateLimit { count, per: Duration::from_secs(*seconds) }),
-        Ok(_) => Err("at least 1 request must be allowed".into()),
-        Err(_) => Err(FORM.into()),
-    }
-}
-
-fn retry(table: Option<&Table>) -> Retry {
-    let node = |name: &str| table.and_then(|t| t.get(name));
-    let time = |name: &str, default| node(name).and_then(values::time).unwrap_or(default);
-    let statuses = node("statuses")
-        .map(|n| n.one_or_many().iter().filter_map(Node::as_count).filter_map(|s| u16::try_from(s).ok()).collect());
-    Retry {
-        max_attempts: node("max_attempts").and_then(Node::as_count).and_then(|n| u32::try_from(n).ok()).unwrap_or(6),
-        base_delay: time("base_delay", Duration::from_millis(500)),
-        max_delay: time("max_delay", Duration::from_secs(60)),
-        max_elapsed: time("max_elapsed", Duration::from_secs(15 * 60)),
-        max_wait: time("max_wait", Duration::from_secs(3_600)),
-        statuses: statuses.unwrap_or_else(|| RETRIED_STATUSES.to_vec()),
-    }
 }
 
 fn allowed_hosts(node: Option<&Node>, scope: &mut Scope<'_>) -> Vec<AllowedHost> {
@@ -197,19 +145,6 @@ fn proxy(node: &Node, scope: &mut Scope<'_>) -> Option<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rate_limits_are_a_count_and_a_window() {
-        let limit = |count, seconds| Ok(RateLimit { count, per: Duration::from_secs(seconds) });
-        assert_eq!(rate_limit("100/minute"), limit(100, 60));
-        assert_eq!(rate_limit(" 2 / second "), limit(2, 1));
-        assert_eq!(rate_limit("1000/day"), limit(1000, 86_400));
-        assert_eq!(rate_limit("5/minutes"), Err("did you mean `minute`?".into()));
-        assert_eq!(rate_limit("0/hour"), Err("at least 1 request must be allowed".into()));
-        for wrong in ["5", "x/minute", "-1/minute", "5/fortnight", ""] {
-            assert!(rate_limit(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn hosts_may_have_a_port() {

@@ -5,7 +5,8 @@ use super::parent::Uses;
 use super::scope::{Scope, Use};
 use super::write::{Write, write};
 use super::{
-    added, answers, auth, column, filter, format, incremental, lint, paginator, parent, partition, path, poll, request,
+    added, answers, auth, column, filter, format, incremental, lint, pace, paginator, parent, partition, path, poll,
+    request,
 };
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
@@ -71,7 +72,9 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     if let Some(incremental) = &incremental {
         column::check_cursor(own.get("columns"), &columns, incremental, scope);
     }
-    let response_actions = answers::response_actions(&all, scope);
+    let retry = pace::retry(&all);
+    let rate_limits = pace::rate_limits(own.get("rate_limit"), scope);
+    let response_actions = answers::response_actions(&all, &retry, scope);
     let expect = answers::expect(&own, scope);
     // The body of a file is not looked into, so it can't say that it is ready.
     let is_read = format.kind != Some(FormatKind::File);
@@ -95,6 +98,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         poll,
         selector: selector?,
         allow_missing: flag("allow_missing", false),
+        retry,
+        rate_limits,
         response_actions,
         expect,
         incremental,

@@ -5,7 +5,7 @@ use crate::config::text::Text as FileText;
 use crate::config::tree::Node;
 use crate::plan::model::Text;
 use crate::plan::suggest;
-use crate::plan::template::{Reference, Template, TemplateError};
+use crate::plan::template::{self, Reference, Template, TemplateError};
 use std::ops::Range;
 
 /// A name that an expression uses, with its place in the file.
@@ -45,8 +45,10 @@ impl<'a> Scope<'a> {
         Scope { found, vars, uses: Vec::new(), sees_record: false }
     }
 
-    pub(super) fn vars(&self) -> &'a [(String, Text)] {
-        self.vars
+    /// The variables whose values are known now.
+    pub(super) fn known_vars(&self) -> template::Scope {
+        let literal = |(name, var): &(String, Text)| Some((name.clone(), var.template.as_literal()?.to_owned()));
+        template::Scope { vars: self.vars.iter().filter_map(literal).collect(), ..template::Scope::default() }
     }
 
     /// A text, number or flag that goes into a request. What `${…}` brings is a secret there.

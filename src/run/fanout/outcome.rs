@@ -4,6 +4,7 @@ use super::super::report::group_digits;
 use super::super::resource::Outcome;
 use super::{Fanout, last_of_each};
 use crate::error::{Error, Kind, Result};
+use crate::http;
 use std::sync::atomic::Ordering;
 
 /// What became of the parents or partitions.
@@ -87,9 +88,11 @@ impl Fanout<'_> {
     }
 }
 
-/// Whether a failure says that the parent is no more: its first request was answered so.
+/// Whether a failure says that the parent is no more: its first request was answered so, and the file does not call that a
+/// failure.
 pub(super) fn is_gone(error: &Error) -> bool {
     error.kind() == Kind::Status
+        && error.context(http::DECIDED_BY).is_none()
         && error.context("page").is_none_or(|page| page == "1")
         && error.context("status").is_some_and(|s| s.starts_with("404") || s.starts_with("410"))
 }
