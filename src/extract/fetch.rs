@@ -79,8 +79,8 @@ async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries
             };
             Ok(Fetched::Page(Box::new((response, envelope))))
         }
-        Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(claim))),
-        Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(claim))),
+        Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(Box::new(claim)))),
+        Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(Box::new(claim)))),
     }
 }
 
@@ -91,8 +91,8 @@ async fn download(spec: &WalkSpec, files: &Arc<Files>, mut request: Request) -> 
     request.download = Some(partial.path.clone());
     match http.send(&request, credentials, &resource.response_actions, meter, &any_body).await? {
         Answer::Page(response) => file_row(spec, files, response).await,
-        Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(claim))),
-        Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(claim))),
+        Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(Box::new(claim)))),
+        Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(Box::new(claim)))),
     }
 }
 

@@ -32,9 +32,9 @@ pub enum EndReason {
     /// The records that follow lie beyond the cursor's bound.
     CursorBound,
     /// A `response_actions` entry ignored the answer.
-    Ignored(Claim),
+    Ignored(Box<Claim>),
     /// A `response_actions` entry took the answer for the end.
-    Ended(Claim),
+    Ended(Box<Claim>),
 }
 
 /// Something that a person should look at although nothing failed.

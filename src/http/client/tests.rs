@@ -392,6 +392,23 @@ async fn every_request_passes_the_rate_windows() {
 }
 
 #[tokio::test]
+async fn a_resource_has_tries_and_windows_of_its_own_beside_those_of_the_run() {
+    let limiter = |ms| Limiter::open(None, &[RateLimit { count: 1, per: Duration::from_millis(ms) }]).unwrap();
+    let transport = Scripted::new([status(500), ok("[]"), status(500)]);
+    let http = Http::new(&client(), transport, limiter(20), Stop::default(), Pace::RealTime, None);
+    let own = http.of_resource(&Retry { max_attempts: 2, ..client().retry }, Some(limiter(150)));
+    let once = http.of_resource(&Retry { max_attempts: 1, ..client().retry }, None);
+    let (meter, begun) = (Meter::default(), Instant::now());
+    own.send(&items(), &bearer(), &[], &meter, &any_body).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(157), "{:?}", begun.elapsed());
+    // The windows of the run know of these requests too.
+    let begun = Instant::now();
+    let error = once.send(&items(), &bearer(), &[], &meter, &any_body).await.unwrap_err();
+    assert_eq!(error.context("tries").map(|t| t.starts_with("1 in")), Some(true));
+    assert!(begun.elapsed() >= Duration::from_millis(15), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_stop_ends_waits_at_once_and_starts_nothing_new() {
     let transport = Scripted::new([Step::Answer(429, vec![("retry-after", "2".to_owned())], "")]);
     let stop = Stop::default();
