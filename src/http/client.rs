@@ -163,7 +163,8 @@ impl Http {
         self.run(&job, validate).await
     }
 
-    /// Sends a request for a token, by the rules of the run and not of a resource. It goes to its own origin alone, and nothing of a good answer is shown.
+    /// Sends a request for a token. It goes to its own origin alone, and nothing of a good answer is shown. A token serves
+    /// all resources, so it is asked for as the client says.
     ///
     /// # Errors
     /// As [`Http::send`].
@@ -175,7 +176,6 @@ impl Http {
         validate: Validate<'_>,
     ) -> Result<Response> {
         let credentials = Credentials::none();
-        // A token serves all resources: it is asked for as the client says.
         let job =
             Job { policy: &self.shared.policy, limiter: None, reading, ..self.job(request, &credentials, &[], meter) };
         match self.run(&job, validate).await? {

@@ -20,9 +20,9 @@ pub(super) struct Tried<'a> {
 /// What is known of an answer that an entry took for no page. It is in the log, because a report can't list each of many.
 pub(super) fn claim(target: &str, response: &Response, rules: Rules<'_>) -> Claim {
     let message = rules.action.and_then(|entry| entry.message.clone());
-    let status = response.status;
-    tracing::debug!(request = target, status, message, "`response_actions` say that there is nothing here");
-    Claim { status, message }
+    let claim = Claim { status: response.status, message };
+    tracing::debug!(request = target, answer = %claim, "`response_actions` say that there is nothing here");
+    claim
 }
 
 /// Has the body of a page looked at. Answers that an action claims, or that refuse the credentials, are not pages.
