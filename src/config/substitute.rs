@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME:-default}` and `${file:PATH}` in a text.
+//! `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `${file:PATH#MEMBER}` in a text.
 
 use crate::plan::template::expression_end;
 use std::ops::Range;
@@ -19,10 +19,12 @@ pub enum Part {
         /// Bytes of the text.
         range: Range<usize>,
     },
-    /// `${file:PATH}`.
+    /// `${file:PATH}` or `${file:PATH#MEMBER}`.
     File {
         /// Path as it is written.
         path: String,
+        /// The member that is meant of a JSON file, with dots where it is in another one.
+        member: Option<String>,
         /// Bytes of the text.
         range: Range<usize>,
     },
@@ -88,10 +90,13 @@ fn substitution(text: &str, start: usize) -> Result<(Part, usize), Mistake> {
     let inner = &text[start + 2..end - 1];
     let range = start..end;
     if let Some(path) = inner.strip_prefix("file:") {
-        if path.is_empty() {
-            return Err((range, "`${file:…}` needs a path".into(), "write `${file:/run/secrets/token}`".into()));
+        let (path, member) = path.rsplit_once('#').map_or((path, None), |(path, member)| (path, Some(member)));
+        if path.is_empty() || member == Some("") {
+            let what = if path.is_empty() { "a path" } else { "the name of a member behind `#`" };
+            let help = "write `${file:/run/secrets/token}`, or `${file:account.json#private_key}` for a member of JSON";
+            return Err((range, format!("`${{file:…}}` needs {what}"), help.into()));
         }
-        return Ok((Part::File { path: path.to_owned(), range }, end));
+        return Ok((Part::File { path: path.to_owned(), member: member.map(str::to_owned), range }, end));
     }
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default.to_owned())),
@@ -125,7 +130,8 @@ mod tests {
             ("${A}", vec![variable("A", None, 0..4)]),
             ("x${A_1:-b c}y", vec![Part::Written(0..1), variable("A_1", Some("b c"), 1..12), Part::Written(12..13)]),
             ("${A:-}", vec![variable("A", Some(""), 0..6)]),
-            ("${file:/run/x}", vec![Part::File { path: "/run/x".into(), range: 0..14 }]),
+            ("${file:/run/x}", vec![Part::File { path: "/run/x".into(), member: None, range: 0..14 }]),
+            ("${file:a#b.c}", vec![Part::File { path: "a".into(), member: Some("b.c".into()), range: 0..13 }]),
             ("a$${A}", vec![Part::Written(0..1), Part::Escaped, Part::Written(4..6)]),
             ("{{ vars.a }}${A}", vec![Part::Written(0..12), variable("A", None, 12..16)]),
         ];
@@ -140,6 +146,7 @@ mod tests {
             ("a${B", 1..4, "`${` has no end"),
             ("${1A}", 0..5, "`1A` is not a name of an environment variable"),
             ("${file:}", 0..8, "`${file:…}` needs a path"),
+            ("${file:a#}", 0..10, "`${file:…}` needs the name of a member behind `#`"),
             ("{{ \"${A}\" }}", 4..6, "`${…}` can't be used inside `{{ … }}`"),
         ];
         for (text, range, message) in cases {

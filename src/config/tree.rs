@@ -286,7 +286,9 @@ impl Reader<'_, '_> {
                 Part::Variable { name, default, range } => {
                     self.variable(&name, default, &text[range.clone()], in_file(&range))
                 }
-                Part::File { path, range } => self.file(&path, &text[range.clone()], in_file(&range)),
+                Part::File { path, member, range } => {
+                    self.file(&path, member.as_deref(), &text[range.clone()], in_file(&range))
+                }
             })
             .collect();
         Text { span, pieces }
@@ -329,26 +331,24 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn file(&mut self, path: &str, written: &str, span: Range<usize>) -> Piece {
-        let name = format!("file:{path}");
+    fn file(&mut self, path: &str, member: Option<&str>, written: &str, span: Range<usize>) -> Piece {
+        let name = member.map_or_else(|| format!("file:{path}"), |member| format!("file:{path}#{member}"));
         if let Some(mask) = self.sources.env.mask(&name) {
             return Piece::Missing { written: mask.to_owned() };
         }
-        let content = match self.sources.env.recorded_file(&name) {
+        let value = match self.sources.env.recorded_file(&name) {
             Some(recorded) => Ok(recorded.to_owned()),
-            None => std::fs::read_to_string(self.sources.folder.join(path)),
+            None => content_of(&self.sources.folder.join(path), path, member),
         };
-        match content {
-            Ok(content) => {
-                let value = content.strip_suffix('\n').unwrap_or(&content);
-                let value = value.strip_suffix('\r').unwrap_or(value);
-                self.substituted.found.insert(&name, value);
-                Piece::Value { text: value.to_owned(), secret: true }
+        match value {
+            Ok(value) => {
+                self.substituted.found.insert(&name, &value);
+                Piece::Value { text: value, secret: true }
             }
-            Err(cause) => {
+            Err(message) => {
                 self.note_missing(&name);
                 if self.sources.secrets == Secrets::Required {
-                    self.diagnostics.error(span, format!("the file `{path}` can't be read: {cause}"));
+                    self.diagnostics.error(span, message);
                 }
                 Piece::Missing { written: written.to_owned() }
             }
@@ -359,5 +359,23 @@ impl Reader<'_, '_> {
         if !self.substituted.missing.iter().any(|known| known == name) {
             self.substituted.missing.push(name.to_owned());
         }
+    }
+}
+
+/// What a file says, without the line break at its end, or a member of it. The error is a sentence, and shows nothing of it.
+fn content_of(file: &Path, path: &str, member: Option<&str>) -> Result<String, String> {
+    let content = std::fs::read_to_string(file).map_err(|cause| format!("the file `{path}` can't be read: {cause}"))?;
+    let Some(member) = member else {
+        let value = content.strip_suffix('\n').unwrap_or(&content);
+        return Ok(value.strip_suffix('\r').unwrap_or(value).to_owned());
+    };
+    let document: serde_json::Value =
+        serde_json::from_str(&content).map_err(|_| format!("the file `{path}` is not JSON, so it has no `{member}`"))?;
+    let found = document.get(member).or_else(|| member.split('.').try_fold(&document, |value, name| value.get(name)));
+    match found {
+        Some(serde_json::Value::String(text)) => Ok(text.clone()),
+        Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => Ok(value.to_string()),
+        Some(_) => Err(format!("`{member}` of the file `{path}` is neither a text nor a number")),
+        None => Err(format!("the file `{path}` has no `{member}`")),
     }
 }

@@ -23,6 +23,8 @@ pub struct Envelope {
     root: Option<Node>,
     /// The key that the format puts around every answer: the root element of XML.
     wrapper: Option<String>,
+    /// The other bodies of the same answer: further members of an archive.
+    further: Vec<Envelope>,
 }
 
 /// A value within the body. Members are read when they are first asked for, and kept.
@@ -74,7 +76,7 @@ impl Envelope {
             Shape::List => {}
             Shape::Null | Shape::Boolean | Shape::Number | Shape::Text => raw::validate(&root.text)?,
         }
-        Ok(Envelope { root: Some(root), wrapper: None })
+        Ok(Envelope { root: Some(root), wrapper: None, further: Vec::new() })
     }
 
     /// JSON that was made of another format. `wrapper` is the key that the format puts around every answer.
@@ -86,12 +88,26 @@ impl Envelope {
         if root.shape() == Shape::Object {
             root.members()?;
         }
-        Ok(Envelope { root: Some(root), wrapper })
+        Ok(Envelope { root: Some(root), wrapper, further: Vec::new() })
     }
 
     /// An answer without a body.
     pub(super) fn nothing() -> Envelope {
-        Envelope { root: None, wrapper: None }
+        Envelope { root: None, wrapper: None, further: Vec::new() }
+    }
+
+    /// Several bodies of one answer, in their order.
+    pub(super) fn of_parts(parts: Vec<Envelope>) -> Envelope {
+        let mut parts = parts.into_iter();
+        match parts.next() {
+            Some(first) => Envelope { further: parts.collect(), ..first },
+            None => Envelope::nothing(),
+        }
+    }
+
+    /// The bodies of the answer: mostly one.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Envelope> {
+        std::iter::once(self).chain(&self.further)
     }
 
     /// The key that the format puts around every answer, and is no name that an API chose for its records.
@@ -99,7 +115,7 @@ impl Envelope {
         self.wrapper.as_deref()
     }
 
-    /// The root value; `None` for an answer without a body.
+    /// The root value of the (first) body; `None` for an answer without one.
     pub fn root(&self) -> Option<&Node> {
         self.root.as_ref()
     }
@@ -112,15 +128,17 @@ impl Envelope {
         Ok(self.node(path)?.map(Node::fact))
     }
 
-    /// The node at a path below a root object.
+    /// The node at a path below a root object; of several bodies, the first that has one.
     ///
     /// # Errors
     /// As [`Envelope::fact`].
     pub fn node(&self, path: &FieldPath) -> Result<Option<&Node>> {
-        match &self.root {
-            Some(root) => root.at(&path.0),
-            None => Ok(None),
+        for root in self.parts().filter_map(|part| part.root.as_ref()) {
+            if let Some(node) = root.at(&path.0)? {
+                return Ok(Some(node));
+            }
         }
+        Ok(None)
     }
 }
 

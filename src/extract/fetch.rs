@@ -57,7 +57,8 @@ async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries
         // As if the status said that there is no body (RFC 9110 section 15.3.5).
         let is_blank = body == Body::Optional && response.body.trim_ascii().is_empty();
         let status = if is_blank { 204 } else { response.status };
-        format::read(&resource.format, place, status, &response.headers, &response.body)
+        let Response { headers, body, .. } = response;
+        format::read(&resource.format, place, status, headers, body, client.max_response_bytes)
     };
     // The body is read once, where it can still be asked for again.
     let parsed = Mutex::new(None);

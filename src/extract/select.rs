@@ -1,6 +1,7 @@
 //! Where the records of a body are: a selector applied, and the automatic choice of one.
 
 mod auto;
+mod keyed;
 mod names;
 mod query;
 
@@ -9,7 +10,7 @@ pub use auto::{Choice, choose};
 use super::envelope::{Envelope, Node};
 use super::format::Place;
 use super::raw::{self, Shape};
-use super::record_columns;
+use super::record_columns::Namer;
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::{QuerySelector, RecordColumns, Resource, Selector, Step};
 use bytes::Bytes;
@@ -31,6 +32,13 @@ pub struct Selection {
 impl Selection {
     /// An answer that has no place for records.
     const NOTHING: Selection = Selection { records: Vec::new(), is_list: true, matched: false };
+
+    /// Adds the records of a further body of the same answer.
+    fn append(&mut self, mut further: Selection) {
+        self.records.append(&mut further.records);
+        self.is_list = true;
+        self.matched |= further.matched;
+    }
 }
 
 /// Whether there is a record in a selection's slices.
@@ -48,6 +56,8 @@ pub struct RecordSelector {
     /// What comes behind the steps, if the file's JSONPath is more than steps.
     query: Option<QuerySelector>,
     record_columns: Option<RecordColumns>,
+    /// The column for the names of records, which are members of an object.
+    key_column: Option<String>,
     chosen_here: bool,
     /// Whether the choice was made from a list.
     chosen_list: bool,
@@ -70,6 +80,7 @@ impl RecordSelector {
                 Selector::Query(query) => Some((**query).clone()),
             },
             record_columns: resource.format.record_columns.clone(),
+            key_column: resource.format.key_column.clone(),
             chosen_here: false,
             chosen_list: false,
         }
@@ -81,11 +92,30 @@ impl RecordSelector {
     /// The selector matches nothing, nothing could be chosen without a guess, or where a list was chosen there is none any
     /// more: an error message with status 200 is no record.
     pub fn select(&mut self, envelope: &Envelope) -> Result<Selection> {
-        let selection = self.select_values(envelope)?;
-        match &self.record_columns {
-            Some(columns) => record_columns::apply(selection, columns, envelope),
-            None => Ok(selection),
+        let mut whole: Option<Selection> = None;
+        for part in envelope.parts() {
+            let selection = self.select_shaped(part)?;
+            match &mut whole {
+                None => whole = Some(selection),
+                Some(whole) => whole.append(selection),
+            }
         }
+        Ok(whole.unwrap_or(Selection::NOTHING))
+    }
+
+    /// The records of one body, those that are lists or members of an object made records of their own.
+    fn select_shaped(&mut self, body: &Envelope) -> Result<Selection> {
+        let selection = self.select_values(body)?;
+        if !has_records(&selection.records) {
+            return Ok(selection);
+        }
+        let mut namer = self.record_columns.as_ref().map(|columns| Namer::new(columns, body));
+        let (records, is_list) = match (&self.key_column, &mut namer) {
+            (Some(column), namer) => (keyed::records(&selection, self.steps(), column, namer.as_mut())?, true),
+            (None, Some(namer)) => (namer.records(&selection)?, selection.is_list),
+            (None, None) => return Ok(selection),
+        };
+        Ok(Selection { records: vec![join_records(&records)], is_list, matched: selection.matched })
     }
 
     fn select_values(&mut self, envelope: &Envelope) -> Result<Selection> {

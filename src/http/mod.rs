@@ -26,6 +26,7 @@ pub use limit::Limiter;
 pub use reqwest::header::HeaderMap;
 pub use retry::Pace;
 pub use transport::{ReqwestTransport, Transport};
+pub(crate) use unpack::Packing;
 
 use crate::secret::Secret;
 use bytes::Bytes;

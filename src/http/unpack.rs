@@ -20,8 +20,10 @@ const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(crate) enum Packing {
+    /// RFC 1952.
     Gzip,
+    /// RFC 8878.
     Zstd,
 }
 
@@ -40,7 +42,7 @@ impl Packing {
     }
 
     /// What the first bytes of a body say. No text in any charset begins like this.
-    pub(super) fn of(body: &[u8]) -> Option<Packing> {
+    pub(crate) fn of(body: &[u8]) -> Option<Packing> {
         if body.starts_with(&GZIP) {
             return Some(Packing::Gzip);
         }
@@ -48,7 +50,10 @@ impl Packing {
     }
 
     /// What the bytes were before. Several members or frames follow one another as one.
-    pub(super) fn reader<'r>(self, bytes: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    ///
+    /// # Errors
+    /// No memory is left for it.
+    pub(crate) fn reader<'r>(self, bytes: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
         Ok(match self {
             Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
             Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(bytes)?),

@@ -7,6 +7,7 @@ mod answers;
 mod auth;
 mod client;
 mod column;
+mod extends;
 mod filter;
 mod format;
 mod incremental;
@@ -21,12 +22,12 @@ mod poll;
 mod request;
 mod resource;
 mod scope;
+mod vars;
 mod write;
 
 use super::graph;
-use super::model::{Pipeline, Resource, Text};
+use super::model::{JsonTemplate, Pipeline, Resource};
 use crate::config::diagnostic::Diagnostics;
-use crate::config::text::Text as FileText;
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::suggest;
 use crate::schema::names;
@@ -42,7 +43,7 @@ pub fn pipeline(
 ) -> Option<Pipeline> {
     let (name, dataset) = names_of(file, table, found);
     let mut uses = Vec::new();
-    let vars = variables(table, overrides, found);
+    let vars = vars::variables(table, overrides, found);
     let mut scope = Scope::new(found, &vars);
     let client_table = table.get("client").and_then(Node::as_table);
     let client = client_table.and_then(|client| client::client(client, file, &mut scope));
@@ -58,7 +59,7 @@ pub fn pipeline(
         resolved: client.as_ref(),
     };
     let resources = resources(table, &source, &vars, &mut uses, found);
-    warn_of_unused(table, &uses, found);
+    vars::warn_of_unused(table, &uses, found);
     Some(Pipeline {
         name,
         description: table.get("description").and_then(Node::resolved),
@@ -92,34 +93,10 @@ fn names_of(file: &Path, table: &Table, found: &mut Diagnostics) -> (String, Str
     (name, names::identifier(&wanted))
 }
 
-/// The variables, with what the command line says of them.
-fn variables(table: &Table, overrides: &[(String, String)], found: &mut Diagnostics) -> Vec<(String, Text)> {
-    let empty = Table::default();
-    let entries = &table.get("vars").and_then(Node::as_table).unwrap_or(&empty).entries;
-    for (name, _) in overrides {
-        if !entries.iter().any(|(key, _)| key.name == *name) {
-            let known = entries.iter().map(|(key, _)| key.name.as_str());
-            let help = suggest::did_you_mean(name, known.clone())
-                .unwrap_or_else(|| format!("variables of this file: {}", suggest::list(known)));
-            found.error_of_file(format!("`--var {name}=…` names no variable of the file")).help(help);
-        }
-    }
-    let mut scope = Scope::new(found, &[]);
-    let text = |(key, node): &(Key, Node)| {
-        let given = overrides.iter().rev().find(|(name, _)| *name == key.name);
-        let text = match given {
-            Some((_, value)) => FileText::given(value, node.span.clone()),
-            None => node.as_scalar()?,
-        };
-        Some((key.name.clone(), scope.variable(&text)?))
-    };
-    entries.iter().filter_map(text).collect()
-}
-
 fn resources(
     table: &Table,
     file: &resource::File<'_>,
-    vars: &[(String, Text)],
+    vars: &[(String, JsonTemplate)],
     uses: &mut Vec<Use>,
     found: &mut Diagnostics,
 ) -> Option<Vec<Resource>> {
@@ -129,6 +106,7 @@ fn resources(
         found.error(key.span.clone(), "there are no resources").help("add one: [resources.NAME]");
     }
     check_tables(entries, found);
+    extends::check(entries, found);
     let mut built = Vec::with_capacity(entries.len());
     for index in order(file, found)? {
         let (key, node) = &entries[index];
@@ -183,16 +161,6 @@ fn order(file: &resource::File<'_>, found: &mut Diagnostics) -> Option<Vec<usize
             let node = cycle.first().and_then(|i| entries[*i].1.as_table()).and_then(|table| file.parent_of(table));
             found.error(node.map_or(0..0, |n| n.span.clone()), message);
             None
-        }
-    }
-}
-
-fn warn_of_unused(table: &Table, uses: &[Use], found: &mut Diagnostics) {
-    let Some(vars) = table.get("vars").and_then(Node::as_table) else { return };
-    for (key, _) in &vars.entries {
-        let used = uses.iter().any(|u| u.path.len() == 2 && u.path[0] == "vars" && u.path[1] == key.name);
-        if !used {
-            found.warning(key.span.clone(), format!("nothing uses the variable `{}`", key.name));
         }
     }
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod auth;
 mod base;
+mod charset;
 mod client;
 mod format;
 mod incremental;
@@ -19,8 +20,9 @@ pub use auth::{
     TokenEndpoint, TokenRequestFormat,
 };
 pub use base::BaseUrl;
+pub use charset::Charset;
 pub use client::*;
-pub use format::{BodyFormat, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
+pub use format::{BodyFormat, ColumnNames, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
 pub use incremental::*;
 pub use paginator::*;
 pub use relation::{
@@ -49,7 +51,7 @@ pub struct Pipeline {
     /// What all requests share.
     pub client: Client,
     /// `vars.NAME` of the templates: name, value.
-    pub vars: Vec<(String, Text)>,
+    pub vars: Vec<(String, JsonTemplate)>,
     /// All resources, parents before their children, otherwise in the order of the file.
     pub resources: Vec<Resource>,
 }

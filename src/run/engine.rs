@@ -27,6 +27,7 @@ use crate::schema::catalog::{Catalog, Source};
 use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +68,7 @@ pub(super) struct Context {
     /// When the run began, as its rows say it.
     pub(super) loaded_at: DateTime<Utc>,
     pub(super) full_refresh: bool,
-    pub(super) vars: Vec<(String, String)>,
+    pub(super) vars: Vec<(String, Value)>,
     /// The folder in which the warehouse is.
     pub(super) files_base: PathBuf,
 }
@@ -93,7 +94,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     check_names(&pipeline, &options.resources)?;
     pipeline.resources.iter().filter_map(|r| r.partitions.as_ref()).try_for_each(check_files)?;
     let settings = options.settings;
-    let vars = render_vars(&pipeline)?;
+    let vars = render_vars(&pipeline, started_at)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
     let credentials = resolve_all(&pipeline, &scope, &options.tape, &settings.state_dir)?;
     let network = wire::network(&options.tape, &pipeline.client)?;
@@ -193,10 +194,11 @@ fn check_names(pipeline: &Pipeline, wanted: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn render_vars(pipeline: &Pipeline) -> Result<Vec<(String, String)>> {
+fn render_vars(pipeline: &Pipeline, started_at: DateTime<Utc>) -> Result<Vec<(String, Value)>> {
+    let scope = Scope { run_started_at: started_at, ..Scope::default() };
     let mut vars = Vec::new();
-    for (name, text) in &pipeline.vars {
-        if let Some(value) = text.template.render(&Scope::default())? {
+    for (name, value) in &pipeline.vars {
+        if let Some(value) = value.render(&scope)? {
             vars.push((name.clone(), value));
         }
     }

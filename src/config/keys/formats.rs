@@ -28,42 +28,50 @@ const XML: Table = Table {
     later: &[],
 };
 
-pub(super) const FORMAT: Key = Key::new(
-    "format",
-    Kind::Choice(&Choice {
-        words: &[
-            ("json", "one JSON value"),
-            ("jsonl", "a JSON value per line, or one after the other"),
-            ("csv", "a table as text; see `csv`"),
-            ("xml", "elements as objects; see `xml`"),
-            ("file", "the body is stored as a file, and a row describes it"),
-        ],
-        later: &[],
-    }),
-    "What a body is; found by its Content-Type if it is not given",
-);
+/// Names of columns, or the place of a body that has them.
+const COLUMN_NAMES: Kind = Kind::OneOrMany(&TEXT);
 
-pub(super) const CSV_KEY: Key = Key::new("csv", Kind::Table(&CSV), "How CSV is read");
-pub(super) const XML_KEY: Key = Key::new("xml", Kind::Table(&XML), "How XML is read");
-pub(super) const FILES_PATH: Key = Key::new(
-    "files_path",
-    TEXT,
-    "Folder for the bodies of `format = \"file\"`, relative to this file; `files/DATASET/RESOURCE` beside the warehouse if it is not given",
-);
-
-pub(super) const DATA_SELECTOR: Key = Key::new(
-    "data_selector",
-    TEXT,
-    "Where the records are: `data.items`, or a JSONPath (RFC 9535); found if it is not given",
-)
-.off();
-
-pub(super) const ALLOW_MISSING: Key =
-    Key::new("allow_missing", BOOLEAN, "Whether an answer without the selected key is an empty page").default("false");
-
-pub(super) const RECORD_COLUMNS: Key = Key::new(
-    "record_columns",
-    Kind::OneOrMany(&TEXT),
-    "Records are lists: the names of their elements, or where the body has them",
-)
-.off();
+/// What a body is, and where its records are.
+pub(super) const FORMATS: &[Key] = &[
+    Key::new(
+        "data_selector",
+        TEXT,
+        "Where the records are: `data.items`, or a JSONPath (RFC 9535); found if it is not given",
+    )
+    .off(),
+    Key::new("allow_missing", BOOLEAN, "Whether an answer without the selected key is an empty page").default("false"),
+    Key::new(
+        "key_column",
+        TEXT,
+        "The selector names an object of records: the column that the name of each goes to",
+    )
+    .off(),
+    Key::new(
+        "record_columns",
+        Kind::Either(&[COLUMN_NAMES, Kind::Map(&COLUMN_NAMES)]),
+        "Records are lists: the names of their elements, or where the body has them; a table does so for lists in fields",
+    )
+    .off(),
+    Key::new(
+        "format",
+        Kind::Choice(&Choice {
+            words: &[
+                ("json", "one JSON value"),
+                ("jsonl", "a JSON value per line, or one after the other"),
+                ("csv", "a table as text; see `csv`"),
+                ("xml", "elements as objects; see `xml`"),
+                ("file", "the body is stored as a file, and a row describes it"),
+            ],
+            later: &[],
+        }),
+        "What a body is; found by its Content-Type if it is not given",
+    ),
+    Key::new("encoding", TEXT, "The charset of bodies, such as `windows-1252`, whatever their Content-Type says").off(),
+    Key::new("csv", Kind::Table(&CSV), "How CSV is read"),
+    Key::new("xml", Kind::Table(&XML), "How XML is read"),
+    Key::new(
+        "files_path",
+        TEXT,
+        "Folder for the bodies of `format = \"file\"`, relative to this file; `files/DATASET/RESOURCE` beside the warehouse if it is not given",
+    ),
+];

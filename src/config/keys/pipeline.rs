@@ -1,7 +1,7 @@
 //! Keys of a pipeline file.
 
 use super::auth::AUTH;
-use super::formats::{ALLOW_MISSING, CSV_KEY, DATA_SELECTOR, FILES_PATH, FORMAT, RECORD_COLUMNS, XML_KEY};
+use super::formats::FORMATS;
 use super::incremental::INCREMENTAL;
 use super::paging::{EXPECT, MAX_PAGES, ON_REPEAT, ON_REPEATED_KEY, PAGINATOR, POLL, RESPONSE_ACTIONS, SELECTED};
 use super::relations::RELATIONS;
@@ -113,6 +113,12 @@ const COLUMN: Table = Table {
     later: &[],
 };
 
+const EXTENDS: Key = Key::new(
+    "extends",
+    TEXT,
+    "Another resource whose keys this one inherits, all but `selected`; they come before `[resource_defaults]`",
+);
+
 const METHODS: Choice = Choice {
     words: &[("GET", "the default"), ("POST", "the default with a body"), ("PUT", ""), ("PATCH", "")],
     later: &[],
@@ -138,13 +144,6 @@ const REQUEST: &[Key] = &[
     Key::new("form", PARAMS, "Form body"),
     Key::new("body", TEMPLATE, "Body as text"),
     AUTH,
-    DATA_SELECTOR,
-    ALLOW_MISSING,
-    RECORD_COLUMNS,
-    FORMAT,
-    CSV_KEY,
-    XML_KEY,
-    FILES_PATH,
     PAGINATION,
     MAX_PAGES,
     ON_REPEAT,
@@ -157,10 +156,16 @@ const REQUEST: &[Key] = &[
     Key::new("incremental", Kind::Table(&INCREMENTAL), "What is asked for since when").off(),
 ];
 
-/// The keys of several lists as one.
-const RESOURCE_KEYS: [Key; REQUEST.len() + RELATIONS.len() + WRITE.len() + CONTENTS.len()] = {
-    let mut keys = [SELECTED; REQUEST.len() + RELATIONS.len() + WRITE.len() + CONTENTS.len()];
-    let lists = [REQUEST, RELATIONS, WRITE, CONTENTS];
+/// The keys that a resource and the defaults of all have in common.
+const SHARED_KEYS: [Key; SHARED_COUNT] = joined([REQUEST, FORMATS, RELATIONS, WRITE, CONTENTS]);
+const SHARED_COUNT: usize = REQUEST.len() + FORMATS.len() + RELATIONS.len() + WRITE.len() + CONTENTS.len();
+
+/// All keys of a resource.
+const RESOURCE_KEYS: [Key; 1 + SHARED_COUNT] = joined([&[EXTENDS], &SHARED_KEYS]);
+
+/// The keys of several lists as one, which has as many.
+const fn joined<const COUNT: usize, const LISTS: usize>(lists: [&[Key]; LISTS]) -> [Key; COUNT] {
+    let mut keys = [SELECTED; COUNT];
     let (mut list, mut at) = (0, 0);
     while list < lists.len() {
         let mut i = 0;
@@ -172,11 +177,15 @@ const RESOURCE_KEYS: [Key; REQUEST.len() + RELATIONS.len() + WRITE.len() + CONTE
         list += 1;
     }
     keys
-};
+}
 
-/// `[resources.NAME]` and `[resource_defaults]`.
-const RESOURCE: Table =
-    Table { keys: &RESOURCE_KEYS, later: &["transform", "max_table_nesting", "nested", "schema_contract"] };
+const RESOURCE_LATER: &[&str] = &["transform", "max_table_nesting", "nested", "schema_contract"];
+
+/// `[resource_defaults]`.
+const DEFAULTS: Table = Table { keys: &SHARED_KEYS, later: RESOURCE_LATER };
+
+/// `[resources.NAME]`.
+const RESOURCE: Table = Table { keys: &RESOURCE_KEYS, later: RESOURCE_LATER };
 
 /// The whole pipeline file.
 pub const PIPELINE: Table = Table {
@@ -184,9 +193,13 @@ pub const PIPELINE: Table = Table {
         Key::new("name", TEXT, "Name of the pipeline; the file's stem if it is not given"),
         Key::new("description", TEXT, "What the API is, in one line"),
         Key::new("dataset", TEXT, "DuckDB schema or Parquet folder; the pipeline's name if it is not given"),
-        Key::new("vars", Kind::Map(&SCALAR), "Values for `{{ vars.NAME }}`; `--var NAME=VALUE` overrides them"),
+        Key::new(
+            "vars",
+            Kind::Map(&Kind::Json),
+            "Values, lists and tables for `{{ vars.NAME }}`; `--var NAME=VALUE` overrides them",
+        ),
         Key::new("client", Kind::Table(&CLIENT), "What all requests share").required(),
-        Key::new("resource_defaults", Kind::Table(&RESOURCE), "Keys that all resources inherit"),
+        Key::new("resource_defaults", Kind::Table(&DEFAULTS), "Keys that all resources inherit"),
         Key::new("resources", Kind::Map(&Kind::Table(&RESOURCE)), "Endpoints and the tables they fill").required(),
     ],
     later: &[],

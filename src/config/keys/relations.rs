@@ -1,7 +1,7 @@
 //! Keys that say for what a resource runs: rows of a parent, rows of lists, and what of them goes into its own rows.
 
 use super::paging::SELECTED;
-use super::{SCALAR, TEXT, TEXTS};
+use super::{SCALAR, TEMPLATE, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table};
 
 /// Names of fields, or a table of column = field.
@@ -12,8 +12,8 @@ const PARTITION_LIST: Table = Table {
     keys: &[
         Key::new(
             "values",
-            Kind::List(&Kind::Either(&[SCALAR, Kind::Map(&SCALAR)])),
-            "The rows: single values, or tables of columns",
+            Kind::Either(&[Kind::List(&Kind::Either(&[SCALAR, Kind::Map(&SCALAR)])), TEMPLATE]),
+            "The rows: single values, tables of columns, or a list of `[vars]`, `\"{{ vars.NAME }}\"`",
         ),
         Key::new(
             "file",

@@ -2,29 +2,28 @@
 //! its charset is an error.
 
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::FormatKind;
+use crate::plan::model::{Charset, FormatKind};
 use bytes::Bytes;
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 /// Bytes of an XML declaration that are looked at.
 const DECLARATION_BYTES_MAX: usize = 200;
 
-/// How the characters of a body are bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Charset {
-    Known(&'static Encoding),
-    Utf32 { big_endian: bool },
-}
-
-/// The body in UTF-8. One that is in UTF-8 already is returned as it is, unchecked.
+/// The body in UTF-8. One that is in UTF-8 already is returned as it is, unchecked. `declared_charset` is the file's: only a
+/// byte order mark says more.
 ///
 /// # Errors
 /// The charset is not known, or the body is not in it.
-pub(super) fn to_utf8(headers: &HeaderMap, body: &Bytes, kind: FormatKind) -> Result<Bytes> {
-    let charset = match charset_by_bytes(body) {
-        Some(charset) => charset,
-        None => match label(headers).or_else(|| (kind == FormatKind::Xml).then(|| declared(body)).flatten()) {
+pub(super) fn to_utf8(
+    declared_charset: Option<Charset>,
+    headers: &HeaderMap,
+    body: &Bytes,
+    kind: FormatKind,
+) -> Result<Bytes> {
+    let charset = match (charset_by_mark(body), declared_charset.or_else(|| charset_by_zeros(body))) {
+        (Some(charset), _) | (None, Some(charset)) => charset,
+        (None, None) => match label(headers).or_else(|| (kind == FormatKind::Xml).then(|| declared(body)).flatten()) {
             Some(label) => charset_by_label(&label, body)?,
             None => return Ok(body.clone()),
         },
@@ -42,40 +41,34 @@ pub(super) fn to_utf8(headers: &HeaderMap, body: &Bytes, kind: FormatKind) -> Re
     }
 }
 
-impl Charset {
-    fn name(self) -> &'static str {
-        match self {
-            Charset::Known(encoding) => encoding.name(),
-            Charset::Utf32 { .. } => "UTF-32",
-        }
-    }
-}
-
-/// A charset that the first bytes tell: by a byte order mark, or by zeros beside the first character, which is ASCII in
-/// JSON, CSV and XML (the rule of RFC 4627 section 3).
-fn charset_by_bytes(body: &[u8]) -> Option<Charset> {
+/// A charset that a byte order mark tells.
+fn charset_by_mark(body: &[u8]) -> Option<Charset> {
     let known = |encoding| Some(Charset::Known(encoding));
     match body {
         [0xEF, 0xBB, 0xBF, ..] => known(UTF_8),
         [0xFF, 0xFE, 0, 0, ..] => Some(Charset::Utf32 { big_endian: false }),
-        [0, 0, 0xFE, 0xFF, ..] | [0, 0, 0, 1..=255, ..] => Some(Charset::Utf32 { big_endian: true }),
+        [0, 0, 0xFE, 0xFF, ..] => Some(Charset::Utf32 { big_endian: true }),
+        [0xFE, 0xFF, ..] => known(UTF_16BE),
+        [0xFF, 0xFE, ..] => known(UTF_16LE),
+        _ => None,
+    }
+}
+
+/// A charset that zeros beside the first character tell, which is ASCII in JSON, CSV and XML (the rule of RFC 4627
+/// section 3).
+fn charset_by_zeros(body: &[u8]) -> Option<Charset> {
+    match body {
+        [0, 0, 0, 1..=255, ..] => Some(Charset::Utf32 { big_endian: true }),
         [1..=255, 0, 0, 0, ..] => Some(Charset::Utf32 { big_endian: false }),
-        [0xFE, 0xFF, ..] | [0, 1..=255, ..] => known(UTF_16BE),
-        [0xFF, 0xFE, ..] | [1..=255, 0, ..] => known(UTF_16LE),
+        [0, 1..=255, ..] => Some(Charset::Known(UTF_16BE)),
+        [1..=255, 0, ..] => Some(Charset::Known(UTF_16LE)),
         _ => None,
     }
 }
 
 fn charset_by_label(label: &str, body: &[u8]) -> Result<Charset> {
-    // ASCII is UTF-8, and what says ASCII and is none mostly is UTF-8 too. `encoding_rs` takes it for windows-1252.
-    if matches!(label, "us-ascii" | "ascii") {
-        return Ok(Charset::Known(UTF_8));
-    }
-    if label.starts_with("utf-32") || label.starts_with("utf32") {
-        return Ok(Charset::Utf32 { big_endian: !label.ends_with("le") });
-    }
-    match Encoding::for_label(label.as_bytes()) {
-        Some(encoding) => Ok(Charset::Known(encoding)),
+    match Charset::of_label(label) {
+        Some(charset) => Ok(charset),
         None if std::str::from_utf8(body).is_ok() => Ok(Charset::Known(UTF_8)),
         None => Err(Error::new(Kind::Body, "the body is in a charset that is not known").with("charset", label)),
     }
@@ -118,7 +111,7 @@ mod tests {
     fn read(content_type: &str, body: &[u8], kind: FormatKind) -> Result<String> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
-        let utf8 = to_utf8(&headers, &Bytes::copy_from_slice(body), kind)?;
+        let utf8 = to_utf8(None, &headers, &Bytes::copy_from_slice(body), kind)?;
         Ok(super::super::utf8(&utf8)?.to_owned())
     }
 

@@ -1,5 +1,6 @@
 //! What a body is, and how it becomes JSON: everything behind this point (selectors, paging, the decoder) reads JSON only.
 
+mod archive;
 mod charset;
 mod csv;
 pub mod file;
@@ -42,40 +43,62 @@ pub(super) struct Place<'s> {
     pub(super) is_seen: bool,
 }
 
-/// Reads a body of whatever format.
+/// Reads a body of whatever format. Of an archive every member is one; more than `bytes_max` never come out of it.
 ///
 /// # Errors
-/// The body is not in its format or its charset, ends early, or is a page for people.
+/// The body is not in its format or its charset, ends early, is a page for people, or an archive that can't be unpacked.
 pub(super) fn read(
     format: &BodyFormat,
     place: Place<'_>,
     status: u16,
     headers: &HeaderMap,
     body: &Bytes,
+    bytes_max: u64,
 ) -> Result<Envelope> {
     let media_type = media_type(headers);
-    let kind = kind_of(format, &media_type, body);
-    let body = charset::to_utf8(headers, body, kind)?;
+    if !archive::is_archive(body) {
+        return read_one(format, place, status, headers, &media_type, body);
+    }
+    let part = |member: archive::Member| {
+        let media_type = member.media_type().unwrap_or(&media_type);
+        read_one(format, place, status, headers, media_type, &member.body)
+            .map_err(|error| error.with("member of the archive", &member.name))
+    };
+    let members = archive::members(body, bytes_max)?;
+    Ok(Envelope::of_parts(members.into_iter().map(part).collect::<Result<_>>()?))
+}
+
+/// Reads a body that is no archive.
+fn read_one(
+    format: &BodyFormat,
+    place: Place<'_>,
+    status: u16,
+    headers: &HeaderMap,
+    media_type: &str,
+    body: &Bytes,
+) -> Result<Envelope> {
+    let kind = kind_of(format, media_type, body);
+    let body = charset::to_utf8(format.charset, headers, body, kind)?;
     if kind == FormatKind::Json || body.trim_ascii().is_empty() && is_without_body(status) {
         return Envelope::parse(status, headers, &body);
     }
     let text = utf8(&body)?;
     let json = match kind {
         FormatKind::Jsonl => {
-            html::refuse_html(&media_type, text, "JSON")?;
+            html::refuse_html(media_type, text, "JSON")?;
             jsonl::to_json(text)?
         }
         FormatKind::Csv => {
-            html::refuse_html(&media_type, text, "CSV")?;
-            refuse_json(&media_type, text, "CSV")?;
+            html::refuse_html(media_type, text, "CSV")?;
+            refuse_json(media_type, text, "CSV")?;
             let mut spec = format.csv.clone().unwrap_or_default();
             let is_tabbed = media_type == "text/tab-separated-values";
             spec.delimiter.get_or_insert(if is_tabbed { b'\t' } else { b',' });
             csv::to_json(text, &spec)?
         }
         FormatKind::Xml => {
-            html::refuse_html(&media_type, text, "XML")?;
-            refuse_json(&media_type, text, "XML")?;
+            html::refuse_html(media_type, text, "XML")?;
+            refuse_json(media_type, text, "XML")?;
             let lists = format.xml.as_ref().map(|xml| xml.lists.as_slice()).unwrap_or_default();
             let (json, root) = xml::to_json(text, lists, place)?;
             return Envelope::of_json(json.into(), Some(root));

@@ -1,5 +1,7 @@
 //! Signed JSON web tokens (RFC 7515, 7518, 7519): used themselves, or exchanged for an access token (RFC 7523).
 
+mod service_account;
+
 use super::token::{Fresh, Obtain, TokenSource};
 use super::{Setting, oauth2, plain};
 use crate::error::{Error, Kind, Result};
@@ -12,8 +14,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::SigningKey;
 use serde_json::{Map, Value, json};
+use service_account::ServiceAccount;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use url::Url;
 
 /// A JWT is issued this much in the past, so that a server whose clock is a little behind takes it.
 const ISSUED_EARLIER: Duration = Duration::from_secs(10);
@@ -28,6 +32,8 @@ pub(super) struct Signer {
     claims: Map<String, Value>,
     lifetime: Duration,
     key: Key,
+    /// Whether the claims have what is asked for, in the place of a field of the token request.
+    carries_scope: bool,
 }
 
 /// A key, with what it signs by.
@@ -44,32 +50,81 @@ enum Key {
 /// Tokens of `jwt`.
 ///
 /// # Errors
-/// [`Kind::Config`]: the key can't be read, or is not one that the algorithm signs with.
+/// [`Kind::Config`]: the key can't be read, or is not one that the algorithm signs with; nothing says where the JWT is
+/// exchanged.
 pub(super) fn source(jwt: &Jwt, setting: &Setting<'_>) -> Result<TokenSource> {
-    let signer = Signer::new(jwt, setting)?;
-    let obtain = match &jwt.exchange {
-        Some(exchange) => Obtain::OAuth2(oauth2::of_assertion(exchange, signer, setting)?),
-        None => Obtain::Jwt(signer),
+    let (signer, account) = Signer::new(jwt, setting)?;
+    let obtain = match (&jwt.exchange, account) {
+        (Some(exchange), Some(account)) => {
+            let url = match &exchange.url {
+                Some(url) => oauth2::address(url, setting)?,
+                None => account.token_url()?,
+            };
+            let signer = signer.for_scope(oauth2::asked_for(&exchange.endpoint, setting.scope)?);
+            Obtain::OAuth2(oauth2::of_assertion(exchange, url, signer, setting.scope)?)
+        }
+        (Some(exchange), None) => {
+            let url = exchange.url.as_ref().ok_or_else(|| {
+                Error::new(Kind::Config, "nothing says where the JWT is exchanged for a token")
+                    .hint("add `access_token_url`; the key is not the JSON of a service account, which has one")
+            })?;
+            let url = oauth2::address(url, setting)?;
+            Obtain::OAuth2(oauth2::of_assertion(exchange, url, signer, setting.scope)?)
+        }
+        (None, Some(account)) => Obtain::Jwt(signer.for_itself(&account, setting.base_url)),
+        (None, None) => Obtain::Jwt(signer),
     };
     Ok(TokenSource::new(obtain, jwt.place.clone(), vec![401]))
 }
 
 impl Signer {
-    fn new(jwt: &Jwt, setting: &Setting<'_>) -> Result<Signer> {
+    /// A signer, and the service account whose key it has. Beside a tape there is no key, and an account only where it has to
+    /// say where the token was asked for.
+    fn new(jwt: &Jwt, setting: &Setting<'_>) -> Result<(Signer, Option<ServiceAccount>)> {
         let mut header = Map::new();
         header.insert("alg".to_owned(), jwt.algorithm.name().into());
         header.insert("typ".to_owned(), "JWT".into());
         header.extend(render_members(&jwt.headers, setting.scope)?);
-        let key = match setting.is_replay {
-            true => Key::Shared(hmac::Key::new(hmac::HMAC_SHA256, b"")),
-            false => Key::new(jwt.algorithm, &key_material(jwt, setting)?)?,
+        let mut claims = render_members(&jwt.claims, setting.scope)?;
+        let (key, account) = if setting.is_replay {
+            let needs_address = jwt.exchange.as_ref().is_some_and(|exchange| exchange.url.is_none());
+            (Key::Shared(hmac::Key::new(hmac::HMAC_SHA256, b"")), needs_address.then(|| ServiceAccount::recorded(jwt)))
+        } else {
+            let material = key_material(jwt, setting)?;
+            let account = ServiceAccount::read(&material)?;
+            let key = account.as_ref().map_or(material.as_slice(), ServiceAccount::private_key);
+            (Key::new(jwt.algorithm, key)?, account)
         };
-        Ok(Signer {
-            header: BASE64_URL_SAFE_NO_PAD.encode(Value::Object(header).to_string()),
-            claims: render_members(&jwt.claims, setting.scope)?,
-            lifetime: jwt.expires_in,
-            key,
-        })
+        if let Some(account) = &account {
+            account.introduce(&mut header, &mut claims);
+        }
+        let header = BASE64_URL_SAFE_NO_PAD.encode(Value::Object(header).to_string());
+        Ok((Signer { header, claims, lifetime: jwt.expires_in, key, carries_scope: false }, account))
+    }
+
+    /// Whether the claims have what is asked for.
+    pub(super) fn carries_scope(&self) -> bool {
+        self.carries_scope
+    }
+
+    /// Has what is asked for as a claim, as service accounts do it.
+    fn for_scope(mut self, asked: Option<String>) -> Signer {
+        if let Some(asked) = asked {
+            self.claims.entry("scope").or_insert(asked.into());
+            self.carries_scope = true;
+        }
+        self
+    }
+
+    /// A JWT that is used itself speaks for the account, to the API.
+    fn for_itself(mut self, account: &ServiceAccount, base_url: Option<&Url>) -> Signer {
+        account.speak_for_itself(&mut self.claims);
+        let has_reach = ["aud", "scope"].iter().any(|name| self.claims.contains_key(*name));
+        if let (Some(base), false) = (base_url, has_reach) {
+            let audience = format!("{}/", base.origin().ascii_serialization());
+            self.claims.insert("aud".to_owned(), audience.into());
+        }
+        self
     }
 
     /// Names the endpoint as the audience, unless the claims name another one (RFC 7523 section 3).

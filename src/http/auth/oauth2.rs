@@ -59,7 +59,7 @@ struct RefreshTokens {
 /// # Errors
 /// [`Kind::Config`]: a value is empty or can't be sent, or the URL is none.
 pub(super) fn source(oauth2: &OAuth2, setting: &Setting<'_>) -> Result<TokenSource> {
-    let url = address(&oauth2.endpoint.url, setting)?;
+    let url = address(&oauth2.url, setting)?;
     let flow = match &oauth2.grant {
         Grant::ClientCredentials => Flow::ClientCredentials,
         Grant::RefreshToken { refresh_token, successor_path } => {
@@ -78,15 +78,14 @@ pub(super) fn source(oauth2: &OAuth2, setting: &Setting<'_>) -> Result<TokenSour
     Ok(TokenSource::new(Obtain::OAuth2(client), oauth2.place.clone(), vec![401]))
 }
 
-/// Tokens for signed assertions.
+/// Tokens for signed assertions, from an endpoint.
 ///
 /// # Errors
 /// As [`source`].
-pub(super) fn of_assertion(exchange: &Exchange, signer: Signer, setting: &Setting<'_>) -> Result<OAuthClient> {
-    let url = address(&exchange.endpoint.url, setting)?;
+pub(super) fn of_assertion(exchange: &Exchange, url: Url, signer: Signer, scope: &Scope) -> Result<OAuthClient> {
     let signer = signer.for_audience(url.as_str());
     let flow = Flow::Assertion { signer: Box::new(signer), param: exchange.assertion_param.clone() };
-    client(&exchange.endpoint, url, flow, setting.scope)
+    client(&exchange.endpoint, url, flow, scope)
 }
 
 fn client(endpoint: &TokenEndpoint, url: Url, flow: Flow, scope: &Scope) -> Result<OAuthClient> {
@@ -94,10 +93,8 @@ fn client(endpoint: &TokenEndpoint, url: Url, flow: Flow, scope: &Scope) -> Resu
     let id = endpoint.client_id.as_ref().map(|text| read("client_id", text)).transpose()?;
     let secret = endpoint.client_secret.as_ref().map(|text| read("client_secret", text)).transpose()?;
     let mut fields = vec![("grant_type".to_owned(), flow.grant_type().to_owned())];
-    let asked = endpoint.scope.iter().map(|text| plain(text, scope)).collect::<Result<Vec<_>>>()?;
-    if !asked.is_empty() {
-        fields.push(("scope".to_owned(), asked.join(" ")));
-    }
+    let asked = asked_for(endpoint, scope)?.filter(|_| !flow.carries_scope());
+    fields.extend(asked.map(|asked| ("scope".to_owned(), asked)));
     let mut secret_headers = Vec::new();
     match endpoint.client_auth {
         ClientAuth::Body => {
@@ -130,6 +127,15 @@ fn client(endpoint: &TokenEndpoint, url: Url, flow: Flow, scope: &Scope) -> Resu
     })
 }
 
+/// What is asked for, as one text (RFC 6749 section 3.3).
+///
+/// # Errors
+/// An expression fails.
+pub(super) fn asked_for(endpoint: &TokenEndpoint, scope: &Scope) -> Result<Option<String>> {
+    let asked = endpoint.scope.iter().map(|text| plain(text, scope)).collect::<Result<Vec<_>>>()?;
+    Ok((!asked.is_empty()).then(|| asked.join(" ")))
+}
+
 /// RFC 6749 section 2.3.1: both parts are form-encoded before they are joined.
 fn client_basic(id: Option<&Secret>, secret: Option<&Secret>) -> Secret {
     let encode = |part: Option<&Secret>| {
@@ -139,7 +145,10 @@ fn client_basic(id: Option<&Secret>, secret: Option<&Secret>) -> Secret {
 }
 
 /// The URL of a token request: whole, or below the base.
-fn address(template: &Template, setting: &Setting<'_>) -> Result<Url> {
+///
+/// # Errors
+/// It is no URL that a request can go to.
+pub(super) fn address(template: &Template, setting: &Setting<'_>) -> Result<Url> {
     let fault = |message: &str| Error::new(Kind::Config, message).with("access_token_url", template.source());
     let text = template.render(setting.scope)?.ok_or_else(|| fault("`access_token_url` has no value"))?;
     let text = text.trim();
@@ -160,6 +169,14 @@ fn address(template: &Template, setting: &Setting<'_>) -> Result<Url> {
 }
 
 impl Flow {
+    /// Whether what is asked for stands in the assertion.
+    fn carries_scope(&self) -> bool {
+        match self {
+            Flow::ClientCredentials | Flow::Refresh(_) => false,
+            Flow::Assertion { signer, .. } => signer.carries_scope(),
+        }
+    }
+
     fn grant_type(&self) -> &'static str {
         match self {
             Flow::ClientCredentials => "client_credentials",

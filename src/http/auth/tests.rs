@@ -16,8 +16,8 @@ fn oauth2() -> Auth {
     let path = |name: &str| FieldPath(vec![name.to_owned()]);
     Auth::OAuth2(Box::new(OAuth2 {
         grant: GrantKind::ClientCredentials,
+        url: Template::parse("oauth/token").unwrap(),
         endpoint: TokenEndpoint {
-            url: Template::parse("oauth/token").unwrap(),
             client_id: Some(text("the-client")),
             client_secret: Some(text("the-client-secret")),
             client_auth: ClientAuth::Body,

@@ -1,5 +1,6 @@
 //! `auth`: credentials of `[client]` or of a resource.
 
+mod jwt;
 mod session;
 
 use super::scope::Scope;
@@ -7,17 +8,13 @@ use super::{path, request};
 use crate::config::tree::{Key, Node, Table};
 use crate::config::values;
 use crate::plan::model::{
-    Auth, BaseUrl, Client, ClientAuth, Exchange, FieldPath, Grant, JsonTemplate, Jwt, JwtAlgorithm, JwtKey, Login,
-    OAuth2, Place, Text, TokenEndpoint, TokenRequestFormat,
+    Auth, BaseUrl, Client, ClientAuth, FieldPath, Grant, JsonTemplate, Login, OAuth2, Place, Text, TokenEndpoint, TokenRequestFormat,
 };
 use crate::plan::template::Template;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
-
-/// How long a JWT is valid by default.
-const JWT_LIFETIME: Duration = Duration::from_secs(20 * 60);
 
 /// Names without a value where credentials are made, because one set of them serves many requests.
 const REQUEST_NAMES: [&str; 4] = ["parent", "partition", "page", "cursor"];
@@ -113,7 +110,7 @@ impl Reader<'_, '_, '_> {
         if text.secret || (names.is_empty() && !is_substituted) {
             return false;
         }
-        let known = self.scope.known_vars();
+        let known = self.scope.known();
         let is_known = names.iter().all(|r| r.path.first().is_some_and(|root| root == "vars") && known.has(&r.path));
         is_known && text.template.render(&known).is_ok_and(|value| value.is_none_or(|v| v.trim().is_empty()))
     }
@@ -195,13 +192,13 @@ impl Reader<'_, '_, '_> {
     }
 
     fn oauth2(&mut self, grant: Option<Grant>) -> Option<Auth> {
+        let url = self.address("access_token_url");
         let endpoint = self.endpoint();
         let place = self.token_place();
-        Some(Auth::OAuth2(Box::new(OAuth2 { grant: grant?, endpoint: endpoint?, place })))
+        Some(Auth::OAuth2(Box::new(OAuth2 { grant: grant?, url: url?, endpoint: endpoint?, place })))
     }
 
     fn endpoint(&mut self) -> Option<TokenEndpoint> {
-        let url = self.address("access_token_url");
         let (client_id, client_secret) = (self.credential("client_id"), self.credential("client_secret"));
         let client_auth = match self.word("client_auth").as_deref() {
             Some("basic") => ClientAuth::Basic,
@@ -229,7 +226,6 @@ impl Reader<'_, '_, '_> {
             token_path: self.field("token_path", "access_token")?,
             expires_in_path: self.field("expires_in_path", "expires_in")?,
             default_expiration: self.duration("default_token_expiration"),
-            url: url?,
         })
     }
 
@@ -267,69 +263,6 @@ impl Reader<'_, '_, '_> {
         if is_clear && self.client.is_some_and(is_tls) {
             let warning = self.scope.found.warning(node.span.clone(), "credentials go over an unencrypted connection");
             warning.help("`base_url` is https; is this address right?");
-        }
-    }
-
-    fn jwt(&mut self) -> Option<Auth> {
-        let algorithm = self.word("algorithm")?;
-        let algorithm = JwtAlgorithm::ALL.into_iter().find(|a| a.name() == algorithm)?;
-        let key = self.jwt_key();
-        let claims = self.json_map("claims");
-        let headers = self.json_map("jwt_headers");
-        let exchange = if self.table.get("access_token_url").is_some() {
-            let assertion_param = self.word("assertion_param").unwrap_or_else(|| "assertion".to_owned());
-            Some(Exchange { endpoint: self.endpoint()?, assertion_param })
-        } else {
-            self.refuse_exchange_keys();
-            None
-        };
-        Some(Auth::Jwt(Box::new(Jwt {
-            algorithm,
-            key: key?,
-            key_base64: self.table.get("key_base64").and_then(Node::as_boolean).unwrap_or(false),
-            claims,
-            headers,
-            expires_in: self.duration("expires_in").unwrap_or(JWT_LIFETIME),
-            exchange,
-            place: self.token_place(),
-        })))
-    }
-
-    fn refuse_exchange_keys(&mut self) {
-        const KEYS: [&str; 11] = [
-            "assertion_param",
-            "client_id",
-            "client_secret",
-            "client_auth",
-            "scope",
-            "access_token_request_data",
-            "access_token_request_headers",
-            "access_token_request_format",
-            "token_path",
-            "expires_in_path",
-            "default_token_expiration",
-        ];
-        for name in KEYS {
-            if self.table.get(name).is_some() {
-                let help = "without it the JWT itself goes with each request";
-                self.error(name, format!("`{name}` has no meaning without `access_token_url`"), help);
-            }
-        }
-    }
-
-    fn jwt_key(&mut self) -> Option<JwtKey> {
-        match (self.table.get("key").is_some(), self.table.get("key_file").is_some()) {
-            (true, true) => {
-                self.error("key_file", "`key` and `key_file` can't both be the key", "keep one of them");
-                None
-            }
-            (true, false) => self.credential("key").map(JwtKey::Inline),
-            (false, true) => self.word("key_file").map(|path| JwtKey::File(self.folder.join(path))),
-            (false, false) => {
-                let help = "add `key = \"${NAME}\"`, or `key_file` with the path of a PEM file";
-                self.scope.found.error(self.place.clone(), "`jwt` has no key").help(help);
-                None
-            }
         }
     }
 

@@ -57,7 +57,7 @@ fn base_url(node: &Node, scope: &mut Scope<'_>) -> Option<BaseUrl> {
     if text.is_missing() {
         return Url::parse(UNKNOWN_ADDRESS).ok().map(BaseUrl::Fixed);
     }
-    let known = scope.known_vars();
+    let known = scope.known();
     if !refuse_parent_in_host(&template, &known, since, scope) {
         return None;
     }

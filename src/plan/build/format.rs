@@ -4,11 +4,19 @@ use super::layers::Layers;
 use super::path;
 use super::scope::Scope;
 use crate::config::tree::{Key, Node, Table, Value};
-use crate::plan::model::{BodyFormat, CsvFormat, CsvHeader, FormatKind, Paginator, RecordColumns, XmlFormat};
+use crate::plan::model::{
+    BodyFormat, Charset, ColumnNames, CsvFormat, CsvHeader, FieldPath, FormatKind, Paginator, RecordColumns, XmlFormat,
+};
+use crate::plan::suggest;
 use std::path::Path;
 
 /// Keys that a resource whose bodies are files has no use for.
-const NOT_FOR_FILES: [&str; 6] = ["data_selector", "record_columns", "allow_missing", "csv", "xml", "poll"];
+const NOT_FOR_FILES: [&str; 8] =
+    ["data_selector", "record_columns", "key_column", "allow_missing", "encoding", "csv", "xml", "poll"];
+
+/// Charsets that a mistyped one is held against.
+const CHARSETS: [&str; 8] =
+    ["utf-8", "utf-16le", "windows-1250", "windows-1251", "windows-1252", "iso-8859-1", "iso-8859-15", "shift_jis"];
 
 /// Builds what bodies are. `file` is the pipeline file.
 pub(super) fn format(own: &Layers<'_>, file: &Path, scope: &mut Scope<'_>) -> BodyFormat {
@@ -26,6 +34,8 @@ pub(super) fn format(own: &Layers<'_>, file: &Path, scope: &mut Scope<'_>) -> Bo
         kind,
         csv: table("csv").map(|table| csv(table, scope)),
         xml: table("xml").map(xml),
+        charset: own.get("encoding").and_then(|node| charset(node, scope)),
+        key_column: own.get("key_column").and_then(|node| key_column(node, own, scope)),
         record_columns: own.get("record_columns").and_then(|node| record_columns(node, scope)),
         files_path: own.get("files_path").and_then(Node::resolved).map(|path| folder.join(path)),
     };
@@ -133,13 +143,75 @@ fn xml(table: &Table) -> XmlFormat {
     XmlFormat { lists: lists.iter().filter_map(Node::resolved).collect() }
 }
 
+fn charset(node: &Node, scope: &mut Scope<'_>) -> Option<Charset> {
+    let label = node.resolved()?;
+    let charset = Charset::of_label(&label);
+    if charset.is_none() {
+        let help = suggest::did_you_mean(&label, CHARSETS).unwrap_or_else(|| {
+            "charsets are those of the WHATWG Encoding Standard, such as `windows-1252` or `shift_jis`".into()
+        });
+        scope.found.error(node.span.clone(), format!("`{label}` is not a charset that is known")).help(help);
+    }
+    charset
+}
+
+/// The column for the names of records. The selector has to say where their object is.
+fn key_column(node: &Node, own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<String> {
+    let column = node.resolved()?;
+    if column.trim().is_empty() {
+        scope.found.error(node.span.clone(), "`key_column` names no column");
+        return None;
+    }
+    if own.get("data_selector").is_none() {
+        let help = "say where the object of records is, as in `data_selector = \"rates\"`";
+        scope.found.error(node.span.clone(), "`key_column` needs a `data_selector`").help(help);
+    }
+    Some(column)
+}
+
 fn record_columns(node: &Node, scope: &mut Scope<'_>) -> Option<RecordColumns> {
+    let Some(table) = node.as_table() else { return column_names(node, scope).map(RecordColumns::Records) };
+    if table.entries.is_empty() {
+        scope.found.error(node.span.clone(), "`record_columns` names no field");
+    }
+    let mut fields: Vec<(FieldPath, ColumnNames)> = Vec::new();
+    for (key, node) in &table.entries {
+        let field = path::field_of_key(key, scope);
+        let (Some(field), Some(names)) = (field, column_names(node, scope)) else { continue };
+        refuse_name_twice(node, &field, &names, &fields, scope);
+        fields.push((field, names));
+    }
+    Some(RecordColumns::Fields(fields))
+}
+
+fn column_names(node: &Node, scope: &mut Scope<'_>) -> Option<ColumnNames> {
     match &node.value {
         Value::List(names) if names.is_empty() => {
             scope.found.error(node.span.clone(), "`record_columns` names no column");
             None
         }
-        Value::List(names) => Some(RecordColumns::Names(names.iter().filter_map(Node::resolved).collect())),
-        _ => path::field(node, scope).map(RecordColumns::At),
+        Value::List(names) => Some(ColumnNames::Listed(names.iter().filter_map(Node::resolved).collect())),
+        _ => path::steps(node, scope).map(ColumnNames::At),
+    }
+}
+
+/// Elements of several lists of one object become fields beside each other.
+fn refuse_name_twice(
+    node: &Node,
+    field: &FieldPath,
+    names: &ColumnNames,
+    others: &[(FieldPath, ColumnNames)],
+    scope: &mut Scope<'_>,
+) {
+    let object_of = |field: &FieldPath| field.0[..field.0.len().saturating_sub(1)].to_vec();
+    let listed = |names: &ColumnNames| match names {
+        ColumnNames::Listed(names) => names.clone(),
+        ColumnNames::At(_) => Vec::new(),
+    };
+    let beside = others.iter().filter(|(other, _)| object_of(other) == object_of(field));
+    let taken: Vec<String> = beside.flat_map(|(_, names)| listed(names)).collect();
+    if let Some(name) = listed(names).iter().find(|name| taken.contains(name)) {
+        let message = format!("two lists of a record name a column `{name}`");
+        scope.found.error(node.span.clone(), message).help("give one of them another name");
     }
 }

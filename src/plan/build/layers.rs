@@ -1,4 +1,4 @@
-//! What a resource inherits: client < resource_defaults < resource, the nearest wins.
+//! What a resource inherits: client < resource_defaults < resources that it extends < resource, the nearest wins.
 
 use crate::config::tree::{Key, Node, Table};
 
@@ -7,6 +7,16 @@ use crate::config::tree::{Key, Node, Table};
 pub(super) struct Layers<'a>(pub(super) Vec<&'a Table>);
 
 impl<'a> Layers<'a> {
+    /// The same with one table more, the farthest.
+    pub(super) fn above(&self, farthest: &'a Table) -> Layers<'a> {
+        Layers(self.0.iter().copied().chain([farthest]).collect())
+    }
+
+    /// The nearest flag of a name.
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        self.entry(name).and_then(|(_, node)| node.as_boolean())
+    }
+
     /// The nearest entry of a name, also if it is `false`.
     pub(super) fn entry(&self, name: &str) -> Option<&'a (Key, Node)> {
         self.0.iter().find_map(|table| table.entry(name))

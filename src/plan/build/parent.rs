@@ -115,7 +115,7 @@ fn field_of_rows(
     file: &File<'_>,
     scope: &mut Scope<'_>,
 ) -> Option<FieldPath> {
-    let layers = Layers(vec![file.resource(resource)?, file.defaults]);
+    let layers = file.layers(file.resource(resource)?);
     let (root, rest) = match name.0.as_slice() {
         [root, rest @ ..] if !rest.is_empty() => (root.as_str(), rest),
         _ => return Some(name.clone()),

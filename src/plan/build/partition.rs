@@ -1,23 +1,23 @@
 //! Lists for whose rows a resource runs.
 
+mod values;
+
 use super::layers::Layers;
 use super::parent::{Included, Uses, named_or_listed, on_missing, push};
 use super::resource::File;
 use super::scope::Scope;
-use crate::config::tree::{Key, Node, Table, Value};
-use crate::plan::model::{FieldPath, OnMissingField, PartitionList, PartitionRows, Partitions};
+use crate::config::tree::{Key, Node, Table};
+use crate::plan::model::{FieldPath, PartitionList, PartitionRows, Partitions};
 use crate::plan::suggest;
 use crate::schema::names;
-use serde_json::{Map, Number};
 use std::path::Path;
+use values::Row;
 
 /// Keys that give a list its rows; one of them.
 const SOURCES: [&str; 3] = ["values", "file", "sql"];
 
 /// Name of the column of single values by default.
 const VALUE: &str = "value";
-
-type Row = Map<String, serde_json::Value>;
 
 /// Builds the lists of a resource.
 pub(super) fn partitions(
@@ -108,9 +108,9 @@ fn list(node: &Node, needed: &[String], file: &File<'_>, scope: &mut Scope<'_>) 
     let folder = file.path.parent().unwrap_or(Path::new("")).to_owned();
     let rows = match source {
         "values" => {
-            let found = values(rows, &column, scope);
-            refuse_missing(rows, &found, needed, on_missing, scope);
-            PartitionRows::Values(found)
+            let found = values::rows(rows, &column, scope)?;
+            values::refuse_missing(&found, needed, on_missing, scope);
+            PartitionRows::Values(found.into_iter().map(|(row, _)| row).collect())
         }
         "file" => PartitionRows::File(folder.join(rows.resolved()?)),
         _ => PartitionRows::Sql { query: rows.resolved()?, folder },
@@ -126,69 +126,6 @@ fn list(node: &Node, needed: &[String], file: &File<'_>, scope: &mut Scope<'_>) 
     }
     let place = scope.found.place(node.span.clone());
     Some(PartitionList { rows, is_named: name.is_some(), name: column, on_missing, place })
-}
-
-/// The rows that the file itself gives.
-fn values(node: &Node, column: &str, scope: &mut Scope<'_>) -> Vec<Row> {
-    if node.one_or_many().is_empty() {
-        scope.found.warning(node.span.clone(), "the list is empty: nothing is requested");
-    }
-    let mut rows = Vec::new();
-    for node in node.one_or_many() {
-        let row = match &node.value {
-            Value::Table(table) => {
-                table.entries.iter().filter_map(|(key, node)| Some((key.name.clone(), value(node, scope)?))).collect()
-            }
-            _ => value(node, scope).map(|value| (column.to_owned(), value)).into_iter().collect(),
-        };
-        rows.push(row);
-    }
-    rows
-}
-
-/// A single value, with its type.
-fn value(node: &Node, scope: &mut Scope<'_>) -> Option<serde_json::Value> {
-    Some(match &node.value {
-        Value::Text(text) => {
-            if let Some(span) = text.expression_span() {
-                let help = "write the value itself, or bring it in with `${NAME}`";
-                scope.found.error(span, "`{{ … }}` can't be used in `values`").help(help);
-                return None;
-            }
-            // Checked without its variables, a value stands for itself.
-            text.resolved().unwrap_or_else(|| "${…}".to_owned()).into()
-        }
-        Value::Integer(n) => (*n).into(),
-        Value::Float(n) => match Number::from_f64(*n) {
-            Some(n) => n.into(),
-            None => {
-                scope.found.error(node.span.clone(), "JSON has no such number");
-                return None;
-            }
-        },
-        Value::Boolean(flag) => (*flag).into(),
-        Value::Datetime(time) => time.clone().into(),
-        Value::List(_) | Value::Table(_) => return None,
-    })
-}
-
-/// Whether a value is none: null, or an empty text.
-fn is_missing(value: Option<&serde_json::Value>) -> bool {
-    value.is_none_or(|value| value.is_null() || value.as_str() == Some(""))
-}
-
-/// Rows of the file itself that lack what the request needs are mistakes of the file.
-fn refuse_missing(node: &Node, rows: &[Row], needed: &[String], policy: OnMissingField, scope: &mut Scope<'_>) {
-    if policy == OnMissingField::Skip {
-        return;
-    }
-    for (node, row) in node.one_or_many().iter().zip(rows) {
-        let known_here = |column: &&String| rows.iter().any(|row| row.contains_key(*column));
-        if let Some(column) = needed.iter().filter(known_here).find(|column| is_missing(row.get(*column))) {
-            let help = "leave the row out, or write `on_missing = \"skip\"`";
-            scope.found.error(node.span.clone(), format!("this row has no `{column}`")).help(help);
-        }
-    }
 }
 
 /// The columns of a list, where they are known before it is read.

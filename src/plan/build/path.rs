@@ -2,7 +2,7 @@
 //! followed over the bytes of a body; a path with more than that is a query over its tree.
 
 use super::scope::Scope;
-use crate::config::tree::Node;
+use crate::config::tree::{Key, Node};
 use crate::plan::model::{FieldPath, QuerySelector, Selector, Step};
 use serde_json_path::JsonPath;
 use std::ops::Range;
@@ -96,23 +96,69 @@ fn last_segment(path: &str) -> &str {
 pub(super) fn field(node: &Node, scope: &mut Scope<'_>) -> Option<FieldPath> {
     let text = node.as_text()?;
     let resolved = text.resolved()?;
-    let keys = parse(&resolved).and_then(|steps| {
-        let keys: Option<Vec<String>> = steps
-            .into_iter()
-            .map(|step| match step {
-                Step::Key(name) => Some(name),
-                Step::Index(_) | Step::Every => None,
-            })
-            .collect();
-        keys.filter(|keys| !keys.is_empty())
-            .ok_or_else(|| (0..resolved.len(), format!("`{resolved}` is not the path of one field")))
-    });
-    match keys {
-        Ok(keys) => Some(FieldPath(keys)),
+    report_field(field_names(&resolved), |range| text.span_of(range), scope)
+}
+
+/// A path of field names that is a key of the file.
+pub(super) fn field_of_key(key: &Key, scope: &mut Scope<'_>) -> Option<FieldPath> {
+    report_field(field_names(&key.name), |_| key.span.clone(), scope)
+}
+
+fn field_names(text: &str) -> Result<Vec<String>, Mistake> {
+    let name = |step| match step {
+        Step::Key(name) => Some(name),
+        Step::Index(_) | Step::Every => None,
+    };
+    let names: Option<Vec<String>> = parse(text)?.into_iter().map(name).collect();
+    names
+        .filter(|names| !names.is_empty())
+        .ok_or_else(|| (0..text.len(), format!("`{text}` is not the path of one field")))
+}
+
+fn report_field(
+    names: Result<Vec<String>, Mistake>,
+    place: impl Fn(Range<usize>) -> Range<usize>,
+    scope: &mut Scope<'_>,
+) -> Option<FieldPath> {
+    match names {
+        Ok(names) => Some(FieldPath(names)),
         Err((range, message)) => {
-            scope.found.error(text.span_of(range), message).help("write `id`, `author.id` or `$['a.b']`");
+            scope.found.error(place(range), message).help("write `id`, `author.id` or `$['a.b']`");
             None
         }
+    }
+}
+
+/// A path of names, indexes and wildcards.
+pub(super) fn steps(node: &Node, scope: &mut Scope<'_>) -> Option<Vec<Step>> {
+    let text = node.as_text()?;
+    match parse(&text.resolved()?) {
+        Ok(steps) => Some(steps),
+        Err((range, message)) => {
+            scope.found.error(text.span_of(range), message).help("write `columns`, `headers[*].name` or `$[0]`");
+            None
+        }
+    }
+}
+
+/// The selector of an object whose members are records: what it says of "every member" at its end is left out.
+pub(super) fn selector_of_members(node: &Node, scope: &mut Scope<'_>) -> Option<Selector> {
+    match selector(node, scope)? {
+        Selector::Path(mut steps) => {
+            steps.pop_if(|step| *step == Step::Every);
+            Some(Selector::Path(steps))
+        }
+        Selector::Query(found) => {
+            let text = found.text.trim_end_matches(".*").trim_end_matches("[*]");
+            let object = query(text).ok().flatten().filter(|query| !query.selects_elements);
+            if object.is_none() {
+                let message = "with `key_column`, `data_selector` has to lead to the object of records";
+                let help = "leave out its filter, and use `filter` for the records";
+                scope.found.error(node.span.clone(), message).help(help);
+            }
+            object.map(|query| Selector::Query(Box::new(query)))
+        }
+        Selector::Auto => None,
     }
 }
 

@@ -154,9 +154,19 @@ fn json_body(node: &Node, own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<Bod
     )))
 }
 
+/// A JSON value whose texts may have expressions.
 pub(super) fn json(node: &Node, scope: &mut Scope<'_>) -> Option<JsonTemplate> {
+    json_of(node, scope, |scope, node| scope.text(node))
+}
+
+/// A JSON value. `text` compiles a text or a date.
+pub(super) fn json_of(
+    node: &Node,
+    scope: &mut Scope<'_>,
+    text: fn(&mut Scope<'_>, &Node) -> Option<Text>,
+) -> Option<JsonTemplate> {
     Some(match &node.value {
-        Value::Text(_) | Value::Datetime(_) => JsonTemplate::Text(scope.text(node)?),
+        Value::Text(_) | Value::Datetime(_) => JsonTemplate::Text(text(scope, node)?),
         Value::Integer(n) => JsonTemplate::Literal((*n).into()),
         Value::Boolean(flag) => JsonTemplate::Literal((*flag).into()),
         Value::Float(n) => match serde_json::Number::from_f64(*n) {
@@ -166,9 +176,10 @@ pub(super) fn json(node: &Node, scope: &mut Scope<'_>) -> Option<JsonTemplate> {
                 return None;
             }
         },
-        Value::List(nodes) => JsonTemplate::Array(nodes.iter().filter_map(|n| json(n, scope)).collect()),
-        Value::Table(table) => JsonTemplate::Object(
-            table.entries.iter().filter_map(|(key, n)| Some((key.name.clone(), json(n, scope)?))).collect(),
-        ),
+        Value::List(nodes) => JsonTemplate::Array(nodes.iter().filter_map(|n| json_of(n, scope, text)).collect()),
+        Value::Table(table) => {
+            let member = |(key, n): &(Key, Node)| Some((key.name.clone(), json_of(n, scope, text)?));
+            JsonTemplate::Object(table.entries.iter().filter_map(member).collect())
+        }
     })
 }

@@ -27,9 +27,28 @@ pub(super) struct File<'a> {
 }
 
 impl<'a> File<'a> {
+    /// What a resource says and inherits, the nearest first: its own table, those that it extends, the defaults.
+    pub(super) fn layers(&self, table: &'a Table) -> Layers<'a> {
+        let mut tables = vec![table];
+        while let Some(base) = tables.last().and_then(|table| self.base_of(table)) {
+            // A circle is a mistake of its own, see `extends`.
+            if tables.iter().any(|known| std::ptr::eq(*known, base)) {
+                break;
+            }
+            tables.push(base);
+        }
+        tables.push(self.defaults);
+        Layers(tables)
+    }
+
+    /// The table of the resource that one extends.
+    fn base_of(&self, table: &Table) -> Option<&'a Table> {
+        self.resource(&table.get("extends")?.resolved()?)
+    }
+
     /// The `parent` of a resource, its own or inherited.
     pub(super) fn parent_of(&self, table: &'a Table) -> Option<&'a Node> {
-        Layers(vec![table, self.defaults]).get("parent")
+        self.layers(table).get("parent")
     }
 
     /// The table of a resource.
@@ -40,8 +59,8 @@ impl<'a> File<'a> {
 
 /// Builds a resource. None: a mistake was reported.
 pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Scope<'_>) -> Option<Resource> {
-    let own = Layers(vec![table, file.defaults]);
-    let all = Layers(vec![table, file.defaults, file.client]);
+    let own = file.layers(table);
+    let all = own.above(file.client);
     let auth = auth::auth(all.entry("auth"), file.path, file.resolved, scope);
     let since = scope.uses.len();
     scope.uses.extend(file.base_uses.iter().cloned());
@@ -63,6 +82,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let default_key = (format.kind == Some(FormatKind::File)).then_some("path");
     let Write { primary_key, disposition, merge } = write(key, table, &own, default_key, scope);
     let selector = match own.get("data_selector") {
+        Some(node) if format.key_column.is_some() => path::selector_of_members(node, scope),
         Some(node) => path::selector(node, scope),
         None if format.kind == Some(FormatKind::File) => Some(Selector::Path(Vec::new())),
         None => Some(Selector::Auto),
@@ -79,7 +99,6 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     // The body of a file is not looked into, so it can't say that it is ready.
     let is_read = format.kind != Some(FormatKind::File);
     let poll = own.get("poll").and_then(|node| poll::poll(node, scope)).filter(|_| is_read);
-    let flag = |name: &str, default| own.entry(name).and_then(|(_, node)| node.as_boolean()).unwrap_or(default);
     let mut paging = paging?;
     if format.kind == Some(FormatKind::File) {
         paging.paginator = format::file_paginator(paging.paginator, &own, key, scope);
@@ -87,7 +106,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let resource = Resource {
         name: key.name.clone(),
         table: names::identifier(&key.name),
-        selected: flag("selected", true),
+        // One that is only there to be extended says so of itself.
+        selected: Layers(vec![table, file.defaults]).flag("selected").unwrap_or(true),
         request: request?,
         auth: auth?,
         paginator: paging.paginator,
@@ -97,7 +117,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         on_repeated_key: on_repeated_key(&own),
         poll,
         selector: selector?,
-        allow_missing: flag("allow_missing", false),
+        allow_missing: own.flag("allow_missing").unwrap_or(false),
         retry,
         rate_limits,
         response_actions,

@@ -3,7 +3,7 @@
 use crate::config::diagnostic::Diagnostics;
 use crate::config::text::Text as FileText;
 use crate::config::tree::Node;
-use crate::plan::model::Text;
+use crate::plan::model::{JsonTemplate, Text};
 use crate::plan::suggest;
 use crate::plan::template::{self, Reference, Template, TemplateError};
 use std::ops::Range;
@@ -34,21 +34,27 @@ impl Use {
 /// Where expressions are compiled: the file's diagnostics, its variables, and the names used so far.
 pub(super) struct Scope<'a> {
     pub(super) found: &'a mut Diagnostics,
-    vars: &'a [(String, Text)],
+    vars: &'a [(String, JsonTemplate)],
     pub(super) uses: Vec<Use>,
     /// Whether `record.FIELD` has a value where texts are compiled.
     pub(super) sees_record: bool,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(found: &'a mut Diagnostics, vars: &'a [(String, Text)]) -> Self {
+    pub(super) fn new(found: &'a mut Diagnostics, vars: &'a [(String, JsonTemplate)]) -> Self {
         Scope { found, vars, uses: Vec::new(), sees_record: false }
     }
 
-    /// The variables whose values are known now.
-    pub(super) fn known_vars(&self) -> template::Scope {
-        let literal = |(name, var): &(String, Text)| Some((name.clone(), var.template.as_literal()?.to_owned()));
-        template::Scope { vars: self.vars.iter().filter_map(literal).collect(), ..template::Scope::default() }
+    /// What expressions see before a run: the variables that don't need one.
+    pub(super) fn known(&self) -> template::Scope {
+        let known = |(name, value): &(String, JsonTemplate)| Some((name.clone(), value.known()?));
+        template::Scope { vars: self.vars.iter().filter_map(known).collect(), ..Default::default() }
+    }
+
+    /// Whether a variable that is a secret, or holds one, is behind a name.
+    pub(super) fn brings_secret(&self, used: &Use) -> bool {
+        let is_used = |name: &String| used.root() == "vars" && used.path.get(1) == Some(name);
+        self.vars.iter().any(|(name, value)| is_used(name) && value.is_secret())
     }
 
     /// A text, number or flag that goes into a request. What `${…}` brings is a secret there.
@@ -61,10 +67,7 @@ impl<'a> Scope<'a> {
         let compiled = text.credential(|name, span| uses.push(Use::new(name, span)));
         let compiled = self.accept(compiled, &uses)?;
         // A variable that is a secret makes a secret of what it is put into.
-        let brings_secret = |u: &Use| {
-            u.root() == "vars" && self.vars.iter().any(|(name, var)| u.path.get(1) == Some(name) && var.secret)
-        };
-        let secret = compiled.secret || uses.iter().any(brings_secret);
+        let secret = compiled.secret || uses.iter().any(|used| self.brings_secret(used));
         self.uses.append(&mut uses);
         Some(Text { secret, ..compiled })
     }
@@ -104,13 +107,10 @@ impl<'a> Scope<'a> {
     fn check(&mut self, used: &Use) {
         let name = used.path.join(".");
         match used.root() {
-            "vars" => {
-                let wanted = used.path.get(1).map_or("", String::as_str);
-                if used.path.len() != 2 || !self.vars.iter().any(|(name, _)| name == wanted) {
-                    let known = self.vars.iter().map(|(name, _)| format!("vars.{name}"));
-                    let help = suggest::did_you_mean(&name, known).unwrap_or_else(|| "declare it under [vars]".into());
-                    self.found.error(used.span.clone(), format!("unknown variable `{name}`")).help(help);
-                }
+            "vars" if !self.is_variable(&used.path[1..]) => {
+                let known = self.variable_names();
+                let help = suggest::did_you_mean(&name, known).unwrap_or_else(|| "declare it under [vars]".into());
+                self.found.error(used.span.clone(), format!("unknown variable `{name}`")).help(help);
             }
             "record" if !self.sees_record => {
                 let message = format!("`{name}` has no value here: the request comes before its records");
@@ -118,6 +118,25 @@ impl<'a> Scope<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether a variable, or a member of one that is a table, has this path.
+    fn is_variable(&self, path: &[String]) -> bool {
+        let Some((name, members)) = path.split_first() else { return false };
+        let variable = self.vars.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        variable.is_some_and(|value| members.iter().try_fold(value, |value, name| value.member(name)).is_some())
+    }
+
+    /// The variables, and the members of those that are tables.
+    fn variable_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, value) in self.vars {
+            names.push(format!("vars.{name}"));
+            if let JsonTemplate::Object(members) = value {
+                names.extend(members.iter().map(|(member, _)| format!("vars.{name}.{member}")));
+            }
+        }
+        names
     }
 
     /// Refuses names of these roots, which have no value where these uses stand. Says whether all is well.

@@ -66,6 +66,8 @@ pub enum Place {
 pub struct OAuth2 {
     /// What the token is given for.
     pub grant: Grant,
+    /// Where it is asked for: a whole URL, or a path below `base_url`.
+    pub url: Template,
     /// How it is asked for.
     pub endpoint: TokenEndpoint,
     /// Where it goes.
@@ -86,11 +88,9 @@ pub enum Grant {
     },
 }
 
-/// Where access tokens are handed out, and how they are asked for.
+/// How access tokens are asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenEndpoint {
-    /// A whole URL, or a path below `base_url`.
-    pub url: Template,
     /// The client.
     pub client_id: Option<Text>,
     /// Its secret.
@@ -155,13 +155,15 @@ pub struct Jwt {
 /// A JWT as an authorisation grant (RFC 7523 section 2.1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
-    /// Where.
+    /// Where: a whole URL, or a path below `base_url`; none: where the key's own file says.
+    pub url: Option<Template>,
+    /// How.
     pub endpoint: TokenEndpoint,
     /// Field of the request that carries the JWT.
     pub assertion_param: String,
 }
 
-/// Where the key of a JWT comes from.
+/// Where the key of a JWT comes from. Either may be the JSON of a service account, which has the key and more.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JwtKey {
     /// The file has it.

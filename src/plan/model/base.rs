@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_host_is_known_before_any_request() {
-        let known = Scope { vars: vec![("base".into(), "https://h/v1".into())], ..Scope::default() };
+        let known = Scope { vars: vec![("base".into(), json!("https://h/v1"))], ..Scope::default() };
         let cases: [(&str, &[&str]); 6] = [
             ("https://{{ parent.host }}/x", &["parent.host"]),
             ("https://h/{{ parent.id }}", &[]),

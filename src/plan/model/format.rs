@@ -1,6 +1,6 @@
 //! What bodies are, and how those that are no JSON are read.
 
-use super::FieldPath;
+use super::{Charset, FieldPath, Step};
 use std::path::PathBuf;
 
 /// What bodies are.
@@ -12,7 +12,11 @@ pub struct BodyFormat {
     pub csv: Option<CsvFormat>,
     /// How XML is read, likewise.
     pub xml: Option<XmlFormat>,
-    /// Records are lists, with these names.
+    /// The charset of bodies, whatever their headers say.
+    pub charset: Option<Charset>,
+    /// The selector leads to an object of records: the column for the name of each.
+    pub key_column: Option<String>,
+    /// Records, or fields of them, are lists whose elements get names.
     pub record_columns: Option<RecordColumns>,
     /// Folder for bodies that are stored as files, if the file names one.
     pub files_path: Option<PathBuf>,
@@ -84,11 +88,20 @@ pub struct XmlFormat {
     pub lists: Vec<String>,
 }
 
-/// Names of the elements of records that are lists.
+/// What of records is a list whose elements get names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordColumns {
+    /// The records themselves.
+    Records(ColumnNames),
+    /// Fields of the records. Their elements stand in the place of the list.
+    Fields(Vec<(FieldPath, ColumnNames)>),
+}
+
+/// Names of the elements of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnNames {
     /// These.
-    Names(Vec<String>),
-    /// The body has them here: a list of texts, or of objects with a `name`.
-    At(FieldPath),
+    Listed(Vec<String>),
+    /// The body has them here: texts, or objects with a `name`.
+    At(Vec<Step>),
 }

@@ -34,7 +34,7 @@ pub enum BodySpec {
 /// A JSON value whose strings are templates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JsonTemplate {
-    /// A literal null, boolean or number.
+    /// A value as it is: null, a boolean, a number, a text without expressions.
     Literal(Value),
     /// A string.
     Text(Text),
@@ -45,6 +45,45 @@ pub enum JsonTemplate {
 }
 
 impl JsonTemplate {
+    /// A value without expressions.
+    pub fn constant(value: Value) -> JsonTemplate {
+        match value {
+            Value::Array(elements) => JsonTemplate::Array(elements.into_iter().map(Self::constant).collect()),
+            Value::Object(members) => {
+                JsonTemplate::Object(members.into_iter().map(|(name, value)| (name, Self::constant(value))).collect())
+            }
+            scalar => JsonTemplate::Literal(scalar),
+        }
+    }
+
+    /// The member of an object.
+    pub fn member(&self, name: &str) -> Option<&JsonTemplate> {
+        match self {
+            JsonTemplate::Object(members) => members.iter().find(|(known, _)| known == name).map(|(_, value)| value),
+            JsonTemplate::Literal(_) | JsonTemplate::Text(_) | JsonTemplate::Array(_) => None,
+        }
+    }
+
+    /// Whether a `${…}` brought in something of it.
+    pub fn is_secret(&self) -> bool {
+        self.any_text(&|text| text.secret)
+    }
+
+    /// The value, if it needs nothing that only a run knows.
+    pub fn known(&self) -> Option<Value> {
+        let is_open = self.any_text(&|text| !text.template.references().is_empty());
+        if is_open { None } else { self.render(&Scope::default()).ok().flatten() }
+    }
+
+    fn any_text(&self, holds: &dyn Fn(&Text) -> bool) -> bool {
+        match self {
+            JsonTemplate::Literal(_) => false,
+            JsonTemplate::Text(text) => holds(text),
+            JsonTemplate::Array(elements) => elements.iter().any(|element| element.any_text(holds)),
+            JsonTemplate::Object(members) => members.iter().any(|(_, member)| member.any_text(holds)),
+        }
+    }
+
     /// The value; `None` where a text gives none. That drops the innermost member or element around it.
     ///
     /// # Errors

@@ -27,8 +27,8 @@ pub struct Scope {
     pub page_limit: Option<u64>,
     /// `page.cursor`, of the type that the answer gave it: none on the first request.
     pub page_cursor: Option<Value>,
-    /// `vars.NAME`, rendered.
-    pub vars: Vec<(String, String)>,
+    /// `vars.NAME`, rendered: a text, a list or an object.
+    pub vars: Vec<(String, Value)>,
     /// `run.started_at`.
     pub run_started_at: DateTime<Utc>,
 }
@@ -49,7 +49,7 @@ impl Scope {
             ("partition", [name, rest @ ..]) => {
                 self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
             }
-            ("vars", [name]) => self.vars.iter().find(|(n, _)| n == name).map(|(_, v)| Value::from(v.as_str())),
+            ("vars", [name, rest @ ..]) => self.vars.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest)),
             ("cursor", [member]) if member == "start" => self.cursor_start.clone(),
             ("cursor", [member]) if member == "end" => self.cursor_end.clone(),
             ("page", [member]) => match member.as_str() {

@@ -29,7 +29,8 @@ fn jwt(algorithm: JwtAlgorithm, key: &str) -> Jwt {
 
 fn signer(jwt: &Jwt) -> Result<Signer> {
     let kept = Arc::new(KeptTokens::none());
-    Signer::new(jwt, &Setting { scope: &Scope::default(), base_url: None, login: None, kept, is_replay: false })
+    let setting = Setting { scope: &Scope::default(), base_url: None, login: None, kept, is_replay: false };
+    Signer::new(jwt, &setting).map(|(signer, _)| signer)
 }
 
 /// Header, claims, what is signed, and the signature of a JWT of [`NOW`].
@@ -161,4 +162,56 @@ fn a_key_that_can_not_sign_is_named_and_not_shown() {
         assert_eq!(error.kind(), Kind::Config, "{report}");
         assert!(report.contains(part) && !report.contains("MIIEv"), "{part} is not in:\n{report}");
     }
+}
+
+/// The JSON of a service account.
+fn account(members: Value) -> String {
+    let mut account = json!({ "type": "service_account", "private_key": RSA_KEY });
+    account.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    account.to_string()
+}
+
+#[test]
+fn a_service_account_brings_its_key_and_says_who_it_is() {
+    let whole = account(json!({ "private_key_id": "k7", "client_email": "me@project.iam.example" }));
+    let mut own = jwt(JwtAlgorithm::Rs256, &whole);
+    own.claims.clear();
+    let (header, claims, signed, signature) = parts(&own);
+    assert_eq!((&header["kid"], &claims["iss"]), (&json!("k7"), &json!("me@project.iam.example")));
+    let of_pem = parts(&Jwt { headers: vec![("kid".to_owned(), JsonTemplate::Literal("k7".into()))], ..jwt(JwtAlgorithm::Rs256, RSA_KEY) });
+    assert_eq!(header, of_pem.0);
+    assert_eq!(signature.len(), of_pem.3.len());
+    assert!(!signed.contains("private"));
+
+    let mut named = jwt(JwtAlgorithm::Rs256, &whole);
+    named.headers.push(("kid".to_owned(), JsonTemplate::Literal("mine".into())));
+    let (header, claims, ..) = parts(&named);
+    assert_eq!((&header["kid"], &claims["iss"]), (&json!("mine"), &json!("me")), "what the file says wins");
+}
+
+#[test]
+fn a_service_account_speaks_for_itself_to_the_api() {
+    let base = Url::parse("https://api.example.com:8443/v1/").unwrap();
+    let account = ServiceAccount::read(account(json!({ "client_email": "me@x" })).as_bytes()).unwrap().unwrap();
+    let claims_of = |claims: &[(&str, &str)]| {
+        let mut jwt = jwt(JwtAlgorithm::Hs256, "secret");
+        jwt.claims = claims.iter().map(|(n, v)| ((*n).to_owned(), JsonTemplate::Literal((*v).into()))).collect();
+        signer(&jwt).unwrap().for_itself(&account, Some(&base)).claims
+    };
+    let claims = claims_of(&[]);
+    assert_eq!((&claims["sub"], &claims["aud"]), (&json!("me@x"), &json!("https://api.example.com:8443/")));
+    assert_eq!(claims_of(&[("aud", "x"), ("sub", "you")])["aud"], json!("x"));
+    assert!(claims_of(&[("scope", "read")]).get("aud").is_none());
+}
+
+#[test]
+fn where_an_account_asks_for_tokens_is_a_url() {
+    let read = |members| ServiceAccount::read(account(members).as_bytes()).unwrap().unwrap();
+    assert_eq!(read(json!({ "token_uri": "https://t.example/token" })).token_url().unwrap().as_str(), "https://t.example/token");
+    for members in [json!({}), json!({ "token_uri": "ftp://x/" }), json!({ "token_uri": "https://a:b@x/" })] {
+        assert!(read(members.clone()).token_url().is_err(), "{members}");
+    }
+    assert!(ServiceAccount::read(b"-----BEGIN").unwrap().is_none());
+    let user = ServiceAccount::read(br#"{"type":"authorized_user","refresh_token":"hidden"}"#).err().unwrap();
+    assert!(user.report().contains("authorized_user") && !user.report().contains("hidden"));
 }
