@@ -5,6 +5,7 @@
 mod support;
 
 mod answers;
+mod archives;
 mod auth;
 mod children;
 mod cli;
@@ -16,6 +17,7 @@ mod demo;
 mod destinations;
 mod dispositions;
 mod documents;
+mod families;
 mod faults;
 mod filters;
 mod formats;
@@ -32,6 +34,8 @@ mod row_order;
 mod schema;
 mod secrets;
 mod selectors;
+mod service_accounts;
+mod shapes;
 mod stintmint;
 mod tapes;
 mod templates;

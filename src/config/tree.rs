@@ -369,8 +369,8 @@ fn content_of(file: &Path, path: &str, member: Option<&str>) -> Result<String, S
         let value = content.strip_suffix('\n').unwrap_or(&content);
         return Ok(value.strip_suffix('\r').unwrap_or(value).to_owned());
     };
-    let document: serde_json::Value =
-        serde_json::from_str(&content).map_err(|_| format!("the file `{path}` is not JSON, so it has no `{member}`"))?;
+    let document: serde_json::Value = serde_json::from_str(&content)
+        .map_err(|_| format!("the file `{path}` is not JSON, so it has no `{member}`"))?;
     let found = document.get(member).or_else(|| member.split('.').try_fold(&document, |value, name| value.get(name)));
     match found {
         Some(serde_json::Value::String(text)) => Ok(text.clone()),

@@ -86,7 +86,10 @@ impl<'a> Namer<'a> {
                 (Some(_), shape) => {
                     return Err(Error::new(
                         Kind::Body,
-                        format!("`{}` of a record is {shape}, and `record_columns` says that it is a list", at.join(".")),
+                        format!(
+                            "`{}` of a record is {shape}, and `record_columns` says that it is a list",
+                            at.join(".")
+                        ),
                     )
                     .with("at", format!("record {}", self.count)));
                 }
@@ -301,8 +304,11 @@ mod tests {
     fn lists_in_fields_give_way_to_their_elements() {
         let columns = fields(&[("keys", listed(&["date", "country"]))]);
         assert_eq!(
-            named(r#"{"rows":[{"id":1,"keys":["2024-01-31","deu"],"clicks":1.50},{"keys":null},{"id":2},null]}"#, &columns)
-                .unwrap(),
+            named(
+                r#"{"rows":[{"id":1,"keys":["2024-01-31","deu"],"clicks":1.50},{"keys":null},{"id":2},null]}"#,
+                &columns
+            )
+            .unwrap(),
             r#"[{"id":1,"date":"2024-01-31","country":"deu","clicks":1.50},{},{"id":2},null]"#
         );
         let columns = fields(&[("d", at(&["dims", "*", "name"])), ("m", at(&["mets"]))]);
@@ -313,7 +319,10 @@ mod tests {
             r#"[{"day":"20240131","users":12,"n":{"value":1,"unit":"s"}},{"day":"x","users":1,"n":2}]"#
         );
         let columns = fields(&[("a.b", listed(&["x", "y"]))]);
-        assert_eq!(named(r#"{"rows":{"a":{"b":[1,2],"c":3},"b":[4]}}"#, &columns).unwrap(), r#"[{"a":{"x":1,"y":2,"c":3},"b":[4]}]"#);
+        assert_eq!(
+            named(r#"{"rows":{"a":{"b":[1,2],"c":3},"b":[4]}}"#, &columns).unwrap(),
+            r#"[{"a":{"x":1,"y":2,"c":3},"b":[4]}]"#
+        );
     }
 
     #[test]

@@ -154,7 +154,11 @@ const JWT: Table = Table {
             }),
             "How it is signed (RFC 7518); RS256 if it is not given beside `key_file`",
         ),
-        Key::new("key", TEXT, "The shared secret, the private key in PEM form, or the JSON of a Google service account"),
+        Key::new(
+            "key",
+            TEXT,
+            "The shared secret, the private key in PEM form, or the JSON of a Google service account",
+        ),
         Key::new("key_file", TEXT, "File with the key, relative to this file; in place of `key`"),
         Key::new("key_base64", BOOLEAN, "Whether the key is written in base64").default("false"),
         Key::new(

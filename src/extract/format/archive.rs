@@ -4,8 +4,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::Packing;
 use bytes::Bytes;
 use std::io::{self, Cursor, Read};
-use zip::ZipArchive;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 /// The first bytes of a member, with which an archive begins.
 const MEMBER: &[u8] = b"PK\x03\x04";
@@ -61,21 +61,30 @@ pub(super) fn members(body: &Bytes, bytes_max: u64) -> Result<Vec<Member>> {
     for number in 0..archive.len() {
         let head = archive.by_index_raw(number).map_err(unreadable)?;
         let name = head.name().map_err(unreadable)?.into_owned();
-        let (is_folder, is_encrypted) = (head.is_dir(), head.encrypted());
-        drop(head);
-        if is_folder {
+        if head.is_dir() {
             continue;
         }
-        if is_encrypted {
-            return Err(Error::new(Kind::Body, "a member of the ZIP archive is encrypted, which is not yet supported")
-                .with("member of the archive", name));
-        }
+        refuse_unsupported(head.encrypted(), head.compression())
+            .map_err(|error| error.with("member of the archive", &name))?;
+        drop(head);
         let member = archive.by_index(number).map_err(unreadable).and_then(|file| content(file, left, bytes_max));
         let body = member.map_err(|error| error.with("member of the archive", &name))?;
         left -= body.len() as u64;
         members.push(Member { name, body });
     }
     Ok(members)
+}
+
+/// Refuses what this version does not unpack.
+fn refuse_unsupported(is_encrypted: bool, compression: CompressionMethod) -> Result<()> {
+    if is_encrypted {
+        return Err(Error::new(Kind::Body, "a member of the ZIP archive is encrypted, which is not yet supported"));
+    }
+    match compression {
+        CompressionMethod::Stored | CompressionMethod::Deflated => Ok(()),
+        other => Err(Error::new(Kind::Body, "the ZIP archive is packed in a way that is not yet supported")
+            .with("compression", other)),
+    }
 }
 
 /// What is in a file of an archive: at most `left` bytes.
@@ -121,8 +130,8 @@ fn unreadable(cause: ZipError) -> Error {
 mod tests {
     use super::*;
     use std::io::Write;
+    use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
-    use zip::{CompressionMethod, ZipWriter};
 
     fn archive(files: &[(&str, &[u8])]) -> Bytes {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -188,8 +197,8 @@ mod tests {
         encrypted[6] |= 1;
         encrypted[directory + 8] |= 1;
         let mut unknown = whole.to_vec();
-        unknown[8] = 99;
-        unknown[directory + 10] = 99;
+        unknown[8] = 12;
+        unknown[directory + 10] = 12;
         let mut damaged = whole.to_vec();
         damaged[38] ^= 0x55;
         let nested = archive(&[("a.zip", &whole)]);

@@ -8,7 +8,8 @@ use super::{path, request};
 use crate::config::tree::{Key, Node, Table};
 use crate::config::values;
 use crate::plan::model::{
-    Auth, BaseUrl, Client, ClientAuth, FieldPath, Grant, JsonTemplate, Login, OAuth2, Place, Text, TokenEndpoint, TokenRequestFormat,
+    Auth, BaseUrl, Client, ClientAuth, FieldPath, Grant, JsonTemplate, Login, OAuth2, Place, Text, TokenEndpoint,
+    TokenRequestFormat,
 };
 use crate::plan::template::Template;
 use std::ops::Range;

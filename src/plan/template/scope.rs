@@ -49,7 +49,9 @@ impl Scope {
             ("partition", [name, rest @ ..]) => {
                 self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
             }
-            ("vars", [name, rest @ ..]) => self.vars.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest)),
+            ("vars", [name, rest @ ..]) => {
+                self.vars.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
+            }
             ("cursor", [member]) if member == "start" => self.cursor_start.clone(),
             ("cursor", [member]) if member == "end" => self.cursor_end.clone(),
             ("page", [member]) => match member.as_str() {

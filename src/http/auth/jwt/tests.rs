@@ -178,7 +178,10 @@ fn a_service_account_brings_its_key_and_says_who_it_is() {
     own.claims.clear();
     let (header, claims, signed, signature) = parts(&own);
     assert_eq!((&header["kid"], &claims["iss"]), (&json!("k7"), &json!("me@project.iam.example")));
-    let of_pem = parts(&Jwt { headers: vec![("kid".to_owned(), JsonTemplate::Literal("k7".into()))], ..jwt(JwtAlgorithm::Rs256, RSA_KEY) });
+    let of_pem = parts(&Jwt {
+        headers: vec![("kid".to_owned(), JsonTemplate::Literal("k7".into()))],
+        ..jwt(JwtAlgorithm::Rs256, RSA_KEY)
+    });
     assert_eq!(header, of_pem.0);
     assert_eq!(signature.len(), of_pem.3.len());
     assert!(!signed.contains("private"));
@@ -207,7 +210,10 @@ fn a_service_account_speaks_for_itself_to_the_api() {
 #[test]
 fn where_an_account_asks_for_tokens_is_a_url() {
     let read = |members| ServiceAccount::read(account(members).as_bytes()).unwrap().unwrap();
-    assert_eq!(read(json!({ "token_uri": "https://t.example/token" })).token_url().unwrap().as_str(), "https://t.example/token");
+    assert_eq!(
+        read(json!({ "token_uri": "https://t.example/token" })).token_url().unwrap().as_str(),
+        "https://t.example/token"
+    );
     for members in [json!({}), json!({ "token_uri": "ftp://x/" }), json!({ "token_uri": "https://a:b@x/" })] {
         assert!(read(members.clone()).token_url().is_err(), "{members}");
     }
