@@ -2,7 +2,7 @@
 
 use crate::config::text::Text;
 use crate::config::tree::{Node, Value};
-use crate::plan::build::scope::Scope;
+use crate::plan::build::scope::{Scope, Use};
 use crate::plan::model::OnMissingField;
 use crate::plan::template::Template;
 use serde_json::{Map, Number, Value as Json};
@@ -100,21 +100,25 @@ fn expression(text: &Text, scope: &mut Scope<'_>) -> Option<Template> {
         scope.found.error(text.span.clone(), message).help(EXPRESSION_HELP);
         return None;
     }
-    for used in scope.uses[since..].to_vec() {
-        let name = used.path.join(".");
-        if used.root() != "vars" {
-            let message = format!("`{name}` has no value in `values`: the list is known before the run");
-            scope.found.error(used.span, message).help("`vars.NAME` can be used there");
-            return None;
-        }
-        if scope.brings_secret(&used) {
-            let message = format!("`{name}` is a secret, and partitions are named by their values");
-            let help = "write the `${…}` in a list of `values` itself: there it is no secret";
-            scope.found.error(used.span, message).help(help);
-            return None;
-        }
+    let refused = scope.uses[since..].iter().find_map(|used| Some((used.span.clone(), refusal(used, scope)?)));
+    if let Some((span, (message, help))) = refused {
+        scope.found.error(span, message).help(help);
+        return None;
     }
     Some(template)
+}
+
+/// Why a name can't be used in `values`, and what to do: only variables that are no secrets can.
+fn refusal(used: &Use, scope: &Scope<'_>) -> Option<(String, &'static str)> {
+    let name = used.path.join(".");
+    if used.root() != "vars" {
+        let message = format!("`{name}` has no value in `values`: the list is known before the run");
+        return Some((message, "`vars.NAME` can be used there"));
+    }
+    scope.brings_secret(used).then(|| {
+        let message = format!("`{name}` is a secret, and partitions are named by their values");
+        (message, "write the `${…}` in a list of `values` itself: there it is no secret")
+    })
 }
 
 /// An element of a list as a row; none if there is more in it than columns.
