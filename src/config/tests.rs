@@ -623,20 +623,21 @@ fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() 
         (Some(5), OnRepeat::Stop)
     );
     assert!(
-        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor == FactPlace::Body(FieldPath(vec!["meta".into(), "next".into()])))
+        matches!(paginator("c"), Paginator::Cursor(c) if c.cursor_param.is_none() && c.cursor == TokenPlace::Body(vec![FieldPath(vec!["meta".into(), "next".into()])]))
     );
     assert_eq!(plan.resource("c").unwrap().max_pages, Some(3));
     assert_eq!(
         paginator("d"),
         &Paginator::JsonLink(JsonLink {
-            next_url_path: FieldPath(vec!["next".into()]),
+            next_url_paths: vec![FieldPath(vec!["next".into()])],
             links_next_key: "next".into(),
-            keep_params: true
+            keep_params: true,
+            signs: EndSigns::default(),
         })
     );
     assert_eq!(
         paginator("e"),
-        &Paginator::HeaderLink(HeaderLink { links_next_key: "next".into(), next_url_header: None, keep_params: true })
+        &Paginator::HeaderLink(HeaderLink { links_next_key: "next".into(), next_url_header: None, keep_params: true, signs: EndSigns::default() })
     );
     let total = Some(TotalSpec { place: FactPlace::Header("x-total".into()), pages: false });
     assert_eq!(paginator("f"), &Paginator::Offset(Offset { offset_param: None, limit_param: None, total, ..defaults }));
@@ -975,11 +976,13 @@ fn every_paginator_has_its_keys() {
     assert_eq!(
         paginator("a"),
         &Paginator::Cursor(CursorPaging {
-            cursor: FactPlace::Header("x-next".into()),
+            cursor: TokenPlace::Header("x-next".into()),
             cursor_param: Some("after".into()),
-            total: None,
-            has_more: Some(FactPlace::Header("x-more".into())),
-            stop_on_empty_page: true,
+            signs: EndSigns {
+                total: None,
+                has_more: Some(MoreSpec { place: FactPlace::Header("x-more".into()), is_last: false }),
+                stop_on_empty_page: true,
+            },
         })
     );
     assert_eq!(
@@ -987,7 +990,7 @@ fn every_paginator_has_its_keys() {
         &Paginator::Keyset(Keyset {
             field: field(&["meta", "id"]),
             param: Some("after".into()),
-            has_more: Some(FactPlace::Body(field(&["more"]))),
+            has_more: Some(MoreSpec { place: FactPlace::Body(field(&["more"])), is_last: false }),
             inclusive: true,
             stop_on_empty_page: false,
         })

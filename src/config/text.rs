@@ -60,6 +60,54 @@ impl Text {
         self.pieces.iter().map(Piece::text).collect()
     }
 
+    /// The text with a mark in place of each `${…}`, for a reader of what was written. A mark is one character of a private
+    /// use area of Unicode.
+    pub fn marked(&self) -> String {
+        let mut marked = String::new();
+        for (at, piece) in self.pieces.iter().enumerate() {
+            match piece {
+                Piece::Written { text, .. } => marked.push_str(text),
+                Piece::Value { .. } | Piece::Missing { .. } => marked.extend(mark(at)),
+            }
+        }
+        marked
+    }
+
+    /// Whether a text that was read from [`Text::marked`] holds a mark.
+    pub fn has_mark(&self, part: &str) -> bool {
+        part.chars().any(|c| self.marked_piece(c).is_some())
+    }
+
+    /// A text that was read from [`Text::marked`], with what the marks stand for.
+    pub fn part(&self, part: &str) -> Text {
+        let start = match self.pieces.as_slice() {
+            [Piece::Written { text, start }] => start.and_then(|start| Some(start + text.find(part)?)),
+            _ => None,
+        };
+        let mut pieces = Vec::new();
+        let mut written = String::new();
+        for c in part.chars() {
+            match self.marked_piece(c) {
+                Some(piece) => {
+                    if !written.is_empty() {
+                        pieces.push(Piece::Written { text: std::mem::take(&mut written), start: None });
+                    }
+                    pieces.push(piece.clone());
+                }
+                None => written.push(c),
+            }
+        }
+        if !written.is_empty() || pieces.is_empty() {
+            pieces.push(Piece::Written { text: written, start });
+        }
+        Text { span: self.span.clone(), pieces }
+    }
+
+    fn marked_piece(&self, c: char) -> Option<&Piece> {
+        let at = usize::try_from(u32::from(c).checked_sub(MARKS)?).ok()?;
+        self.pieces.get(at).filter(|piece| !matches!(piece, Piece::Written { .. }))
+    }
+
     /// Whether a `${…}` in it has no value.
     pub fn is_missing(&self) -> bool {
         self.pieces.iter().any(|p| matches!(p, Piece::Missing { .. }))
@@ -153,6 +201,13 @@ impl Text {
         }
         Ok(model::Text { template: self.template(used)?, secret: self.is_secret() })
     }
+}
+
+/// Where the characters begin that mark pieces.
+const MARKS: u32 = 0xF_0000;
+
+fn mark(piece: usize) -> Option<char> {
+    char::from_u32(MARKS + u32::try_from(piece).ok()?)
 }
 
 impl Piece {

@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::model::FieldPath;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
+use serde_json::Value;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -27,7 +28,7 @@ pub struct Envelope {
     further: Vec<Envelope>,
 }
 
-/// A value within the body. Members are read when they are first asked for, and kept.
+/// A value within the body. Members, or elements, are read when they are first asked for, and kept.
 #[derive(Debug)]
 pub struct Node {
     text: Bytes,
@@ -158,6 +159,22 @@ impl Node {
         Shape::of(&self.text)
     }
 
+    /// An element of a list; `None` when the value is not a list or is shorter.
+    ///
+    /// # Errors
+    /// The list is not JSON.
+    fn element(&self, index: usize) -> Result<Option<&Node>> {
+        if self.shape() != Shape::List {
+            return Ok(None);
+        }
+        if self.members.get().is_none() {
+            let elements = raw::elements(&self.text)?.into_iter();
+            let named = elements.enumerate().map(|(at, text)| (FieldPath::index(at), Node::new(text))).collect();
+            self.members.get_or_init(|| named);
+        }
+        Ok(self.members.get().and_then(|elements| elements.get(index)).map(|(_, node)| node))
+    }
+
     /// The members of an object, in order.
     ///
     /// # Errors
@@ -170,13 +187,13 @@ impl Node {
         Ok(self.members.get_or_init(|| members))
     }
 
-    /// A member by its name; `None` when the value is not an object or has no such member.
+    /// A member by its name, or an element of a list by its index; `None` when there is no such thing.
     ///
     /// # Errors
     /// The key comes twice: which of them counts is not for a reader to guess.
     pub fn member(&self, name: &str) -> Result<Option<&Node>> {
         if self.shape() != Shape::Object {
-            return Ok(None);
+            return FieldPath::index_of(name).map_or(Ok(None), |index| self.element(index));
         }
         let mut found = self.members()?.iter().filter(|(key, _)| key == name).map(|(_, node)| node);
         match (found.next(), found.next()) {
@@ -199,6 +216,37 @@ impl Node {
             }
         }
         Ok(None)
+    }
+
+    /// The value for a request, each number as it is written: one that JSON numbers of ours would not give back digit by
+    /// digit is a text.
+    ///
+    /// # Errors
+    /// The value is not JSON, or nested deeper than anything that belongs into a request.
+    pub fn value(&self) -> Result<Value> {
+        // The parser's own limit of depth holds for what follows too.
+        serde_json::from_slice::<Value>(&self.text)
+            .map_err(|cause| Error::new(Kind::Body, "a value of the answer can't be read").source(cause))?;
+        self.exact()
+    }
+
+    fn exact(&self) -> Result<Value> {
+        Ok(match self.shape() {
+            Shape::List => {
+                let elements = raw::elements(&self.text)?.into_iter();
+                Value::Array(elements.map(|text| Node::new(text).exact()).collect::<Result<_>>()?)
+            }
+            Shape::Object => {
+                let members = self.members()?.iter().map(|(name, node)| Ok((name.clone(), node.exact()?)));
+                Value::Object(members.collect::<Result<_>>()?)
+            }
+            Shape::Number => {
+                let text = String::from_utf8_lossy(&self.text);
+                let number: Value = serde_json::from_str(&text).unwrap_or_default();
+                if number.to_string() == text { number } else { Value::from(text.into_owned()) }
+            }
+            Shape::Null | Shape::Boolean | Shape::Text => serde_json::from_slice(&self.text).unwrap_or_default(),
+        })
     }
 
     /// The value, as paging decisions need it.

@@ -20,6 +20,8 @@ pub(super) enum Fetched {
     Page(Box<(Response, Envelope)>),
     /// An answer that ends the walk.
     End(EndReason),
+    /// An answer after which the walk has to begin again.
+    Restart(Box<Response>),
 }
 
 /// How a request is tried.
@@ -39,12 +41,15 @@ enum Body {
     Optional,
 }
 
-/// Fetches a page.
+/// Fetches a page, as often as it takes until it is ready if the file says when it is.
 ///
 /// # Errors
-/// The request failed, or the body is not what it should be.
+/// The request failed, or the body is not what it should be; the answer will never be ready, or was not in time.
 pub(super) async fn fetch(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries) -> Result<Fetched> {
-    ask(spec, page, place, tries, Body::Needed).await
+    match &spec.resource.poll {
+        Some(poll) => fetch_ready(spec, page, place, tries, poll).await,
+        None => ask(spec, page, place, tries, Body::Needed).await,
+    }
 }
 
 async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries, body: Body) -> Result<Fetched> {
@@ -82,6 +87,7 @@ async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries
         }
         Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(Box::new(claim)))),
         Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(Box::new(claim)))),
+        Answer::Restart(response) => Ok(Fetched::Restart(Box::new(response))),
     }
 }
 
@@ -94,6 +100,7 @@ async fn download(spec: &WalkSpec, files: &Arc<Files>, mut request: Request) -> 
         Answer::Page(response) => file_row(spec, files, response).await,
         Answer::Ignored(claim) => Ok(Fetched::End(EndReason::Ignored(Box::new(claim)))),
         Answer::End(claim) => Ok(Fetched::End(EndReason::Ended(Box::new(claim)))),
+        Answer::Restart(response) => Ok(Fetched::Restart(Box::new(response))),
     }
 }
 
@@ -128,10 +135,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Fetches a page again and again until its answer is ready.
-///
-/// # Errors
-/// As [`fetch`]; the answer will never be ready, or was not in time.
-pub(super) async fn fetch_ready(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, poll: &Poll) -> Result<Fetched> {
+async fn fetch_ready(
+    spec: &WalkSpec,
+    page: &PageRequest,
+    place: Place<'_>,
+    tries: Tries,
+    poll: &Poll,
+) -> Result<Fetched> {
     let begun = Instant::now();
     // Where waits take no time, because a tape is played, they count as if they did.
     let mut rested = Duration::ZERO;
@@ -139,11 +149,13 @@ pub(super) async fn fetch_ready(spec: &WalkSpec, page: &PageRequest, place: Plac
     let mut last_state = None;
     loop {
         request_count += 1;
-        let fetched = ask(spec, page, place, Tries::All, Body::Optional).await?;
+        let fetched = ask(spec, page, place, tries, Body::Optional).await?;
         let Fetched::Page(answer) = &fetched else { return Ok(fetched) };
         match poll::state(poll, &answer.1)? {
             State::Ready => return Ok(fetched),
             State::Pending(state) => last_state = Some(state),
+            // Pages behind the first one may be plain ones, whose list was made once for all.
+            State::Silent if !page.is_first && answer.1.root().is_some() => return Ok(fetched),
             State::Silent => {}
         }
         if begun.elapsed().max(rested) + poll.interval > poll.timeout {

@@ -132,12 +132,15 @@ pub(super) fn page_number() -> PageNumber {
 
 pub(super) fn cursor(cursor_path: &str) -> CursorPaging {
     CursorPaging {
-        cursor: FactPlace::Body(super::envelope::tests::path(cursor_path)),
+        cursor: TokenPlace::Body(vec![super::envelope::tests::path(cursor_path)]),
         cursor_param: Some("cursor".into()),
-        total: None,
-        has_more: None,
-        stop_on_empty_page: false,
+        signs: EndSigns::default(),
     }
+}
+
+/// A flag of the body that says whether there is more.
+pub(super) fn more(path: &str) -> MoreSpec {
+    MoreSpec { place: FactPlace::Body(super::envelope::tests::path(path)), is_last: false }
 }
 
 /// A total of records in the body.
@@ -158,9 +161,10 @@ pub(super) fn keyset(field: &str) -> Keyset {
 /// The link at a path of the body.
 pub(super) fn json_link(path: &str) -> Paginator {
     Paginator::JsonLink(JsonLink {
-        next_url_path: super::envelope::tests::path(path),
+        next_url_paths: vec![super::envelope::tests::path(path)],
         links_next_key: "next".into(),
         keep_params: true,
+        signs: EndSigns::default(),
     })
 }
 
@@ -170,5 +174,6 @@ pub(super) fn header_link(header: Option<&str>) -> Paginator {
         links_next_key: "next".into(),
         next_url_header: header.map(str::to_owned),
         keep_params: true,
+        signs: EndSigns::default(),
     })
 }

@@ -19,7 +19,7 @@ pub use seen::{PageSeen, SeenPages};
 use super::envelope::Envelope;
 use crate::error::{Error, Kind, Result};
 use crate::http::HeaderMap;
-use crate::plan::model::{CursorPaging, HeaderLink, JsonLink, OnRepeat, Paginator, Resource, Step};
+use crate::plan::model::{CursorPaging, FieldPath, HeaderLink, JsonLink, OnRepeat, Paginator, Resource, Step};
 use bytes::Bytes;
 use seen::SeenTokens;
 use serde_json::Value;
@@ -45,6 +45,10 @@ pub struct PageRequest {
     pub limit: Option<u64>,
     /// `page.cursor`, of the type that the answer gave it.
     pub cursor: Option<Value>,
+    /// `page.first`: whether this is the first request of the walk.
+    pub is_first: bool,
+    /// `page.body.FIELD`: what the request shows of the answer before.
+    pub body: Vec<(FieldPath, Value)>,
 }
 
 /// What an answer says that paging depends on.
@@ -158,7 +162,7 @@ impl Paging {
 
     /// The first page.
     pub fn first(&self) -> PageRequest {
-        match &self.kind {
+        let request = match &self.kind {
             PagingKind::Offset(offset) => offset.request(),
             PagingKind::PageNumber(number) => number.request(),
             PagingKind::Auto
@@ -167,7 +171,8 @@ impl Paging {
             | PagingKind::Keyset(_)
             | PagingKind::JsonLink(_)
             | PagingKind::HeaderLink(_) => PageRequest::default(),
-        }
+        };
+        PageRequest { is_first: true, ..request }
     }
 
     /// The request that follows another one if that brings a full page; `None` where nothing speaks for a further page.
@@ -274,18 +279,18 @@ impl Paging {
                 Ok(next)
             }
             PagingKind::Keyset(keyset) => {
-                let (next, warning) = keyset.next(facts, &self.progress, &self.limits)?;
+                let (next, warning) = keyset.next(facts, &mut self.progress, &self.limits)?;
                 self.warnings.extend(warning);
                 Ok(next)
             }
             PagingKind::JsonLink(keys) => {
-                let (link, warning) = token::json_link(keys, facts, &self.progress)?;
+                let (next, warning) =
+                    token::next_json_link(keys, facts, &mut self.progress, &self.limits, &mut self.seen)?;
                 self.warnings.extend(warning);
-                token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
+                Ok(next)
             }
             PagingKind::HeaderLink(keys) => {
-                let link = token::header_link(&keys.links_next_key, keys.next_url_header.as_deref(), facts.headers);
-                token::next_link(link, facts, &self.progress, &self.limits, &mut self.seen)
+                token::next_header_link(keys, facts, &mut self.progress, &self.limits, &mut self.seen)
             }
         }
     }
@@ -360,8 +365,8 @@ impl Paging {
         let expected = match &self.kind {
             PagingKind::Offset(offset) => progress.announced.records().map(|n| n.saturating_sub(offset.skipped())),
             PagingKind::PageNumber(number) => progress.announced.records().map(|n| n.saturating_sub(number.skipped())),
-            PagingKind::Cursor(_) => progress.announced.records(),
-            _ => None,
+            PagingKind::Cursor(_) | PagingKind::JsonLink(_) | PagingKind::HeaderLink(_) => progress.announced.records(),
+            PagingKind::Auto | PagingKind::SinglePage | PagingKind::Keyset(_) => None,
         };
         if let Some(announced) = expected.filter(|n| *n != progress.record_count && !self.ended_by_bound) {
             warnings.push(Warning::TotalDiffers {

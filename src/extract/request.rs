@@ -118,6 +118,8 @@ fn page_scope(scope: &Scope, page: &PageRequest) -> Scope {
     scope.page_number = page.page_number;
     scope.page_limit = page.limit;
     scope.page_cursor.clone_from(&page.cursor);
+    scope.page_first = Some(page.is_first);
+    scope.page_body.clone_from(&page.body);
     scope
 }
 

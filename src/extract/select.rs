@@ -124,13 +124,20 @@ impl RecordSelector {
             return query::query(root, query, self.allow_missing);
         }
         let is_first = self.steps.is_none();
+        let mut is_element = false;
         if is_first {
             let wrapped = match envelope.wrapper() {
                 Some(name) => root.member(name)?.map(|node| (Step::Key(name.to_owned()), node)),
                 None => None,
             };
             let (around, within) = wrapped.map_or((None, root), |(step, node)| (Some(step), node));
-            match choose(within, &self.resource, &self.primary_key, self.allow_missing)? {
+            let element = if around.is_some() { only_element(within)? } else { None };
+            is_element = element.is_some();
+            let choice = match element {
+                Some(name) => Choice::Steps(vec![Step::Key(name)]),
+                None => choose(within, &self.resource, &self.primary_key, self.allow_missing)?,
+            };
+            match choice {
                 Choice::Steps(steps) => {
                     self.steps = Some(around.into_iter().chain(steps).collect());
                     self.chosen_here = true;
@@ -139,7 +146,8 @@ impl RecordSelector {
             }
         }
         let steps = self.steps.as_deref().unwrap_or_default();
-        let selection = select(root, steps, self.allow_missing)?;
+        let mut selection = select(root, steps, self.allow_missing)?;
+        selection.is_list |= is_element;
         if self.chosen_list && !selection.is_list {
             return Err(no_list(steps));
         }
@@ -161,6 +169,18 @@ impl RecordSelector {
     pub fn steps(&self) -> &[Step] {
         self.steps.as_deref().unwrap_or_default()
     }
+}
+
+/// The name of the one element below the root of an XML document, if that has nothing else and the element has fields of its
+/// own. In XML a list of one is not told from an element: were there two, they would be the records.
+fn only_element(root: &Node) -> Result<Option<String>> {
+    if root.shape() != Shape::Object {
+        return Ok(None);
+    }
+    Ok(match root.members()? {
+        [(name, element)] if element.shape() == Shape::Object => Some(name.clone()),
+        _ => None,
+    })
 }
 
 fn no_list(steps: &[Step]) -> Error {

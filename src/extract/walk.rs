@@ -3,14 +3,14 @@
 
 use super::ahead::Ahead;
 use super::envelope::Envelope;
-use super::fetch::{Fetched, Tries, fetch, fetch_ready};
+use super::fetch::{Fetched, Tries, fetch};
 use super::format::file::Files;
 use super::paginate::{EndReason, Join, Joined, Next, PageFacts, PageRequest, PageSeen, Paging, SeenPages, Warning};
 use super::repeats::RepeatedKeys;
 use super::select::{RecordSelector, Selection};
 use crate::error::{Error, Kind, Result};
 use crate::http::{self, Credentials, HeaderMap, Http, Meter, Response, describe, excerpt};
-use crate::plan::model::{Client, Resource, ValueTest};
+use crate::plan::model::{Client, FieldPath, Resource, ValueTest};
 use crate::plan::template::Scope;
 use arrow::array::ArrayRef;
 use bytes::Bytes;
@@ -87,6 +87,9 @@ pub struct Walk {
     /// The request in hand, and what was known before its answer: should the answer turn out to be unreadable.
     asked: Option<(PageRequest, SeenPages)>,
     unreadable_count: u32,
+    /// Fields of an answer that the next request shows.
+    body_fields: Vec<FieldPath>,
+    asks_for_restart: bool,
 }
 
 /// What a walk waits for.
@@ -129,6 +132,7 @@ impl Walk {
             state: State::Ready(paging.first()),
             selector: RecordSelector::new(&spec.resource),
             repeated_keys: RepeatedKeys::new(&spec.resource),
+            body_fields: spec.resource.request.page_body_fields(),
             paging,
             spec,
             seen_pages: SeenPages::default(),
@@ -137,6 +141,7 @@ impl Walk {
             matched: false,
             asked: None,
             unreadable_count: 0,
+            asks_for_restart: false,
         }
     }
 
@@ -163,6 +168,10 @@ impl Walk {
                 Fetched::End(reason) => {
                     self.state = State::Ended(reason);
                     HandOut::End
+                }
+                Fetched::Restart(response) => {
+                    self.asks_for_restart = true;
+                    return Err(self.restart_error(*response));
                 }
             };
             match handed_out {
@@ -195,7 +204,11 @@ impl Walk {
         };
         let next = self.paging.next(&facts).map_err(|error| self.place_in_hand(pending.source.explain(error)))?;
         self.state = match next {
-            Next::Page(page) => State::Ready(page),
+            Next::Page(page) => {
+                let body = self.body_values(&pending.envelope);
+                let body = body.map_err(|error| self.place_in_hand(pending.source.explain(error)))?;
+                State::Ready(PageRequest { body, ..page })
+            }
             Next::End(reason) => State::Ended(reason),
         };
         Ok(())
@@ -203,7 +216,7 @@ impl Walk {
 
     /// Begins with a request of its own: an address that an answer gave for it.
     pub fn begin_at(&mut self, link: Url) {
-        self.state = State::Ready(PageRequest { link: Some(link), is_whole: true, ..PageRequest::default() });
+        self.state = State::Ready(PageRequest { link: Some(link), is_whole: true, is_first: true, ..PageRequest::default() });
     }
 
     /// Ends the walk although the list goes on.
@@ -258,6 +271,11 @@ impl Walk {
         Ok(())
     }
 
+    /// Whether the last error was an answer after which the walk has to begin again, as `response_actions` say.
+    pub fn asks_for_restart(&self) -> bool {
+        self.asks_for_restart
+    }
+
     /// Why the walk ended; `None` while it has not.
     pub fn end(&self) -> Option<&EndReason> {
         match &self.state {
@@ -297,10 +315,7 @@ impl Walk {
         {
             return Ok(fetched);
         }
-        let fetched = match &self.spec.resource.poll {
-            Some(poll) if self.page_count == 0 => fetch_ready(&self.spec, page, self.selector.place(), poll).await,
-            _ => fetch(&self.spec, page, self.selector.place(), Tries::All).await,
-        };
+        let fetched = fetch(&self.spec, page, self.selector.place(), Tries::All).await;
         fetched.map_err(|error| self.place(error))
     }
 
@@ -364,6 +379,27 @@ impl Walk {
         };
         let error = Error::new(Kind::Data, "the first answer is not what `expect` says").with("expected", wanted);
         Err(self.place(source.explain(error)))
+    }
+
+    /// What the next request shows of an answer.
+    fn body_values(&self, envelope: &Envelope) -> Result<Vec<(FieldPath, Value)>> {
+        let mut values = Vec::new();
+        for field in &self.body_fields {
+            if let Some(node) = envelope.node(field)? {
+                values.push((field.clone(), node.value()?));
+            }
+        }
+        Ok(values)
+    }
+
+    fn restart_error(&self, response: Response) -> Error {
+        let source = PageSource {
+            request: describe(&self.spec.resource.request.method, &response.url),
+            status: response.status,
+            body: response.body,
+        };
+        let message = "an answer asks for the list to be read again from its first page";
+        self.place(source.explain(Error::new(Kind::Paging, message).with("response_actions", "restart")))
     }
 
     /// Adds the resource and the page that is asked for to an error.

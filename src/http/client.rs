@@ -180,7 +180,7 @@ impl Http {
             Job { policy: &self.shared.policy, limiter: None, reading, ..self.job(request, &credentials, &[], meter) };
         match self.run(&job, validate).await? {
             Answer::Page(response) => Ok(response),
-            Answer::Ignored(_) | Answer::End(_) => {
+            Answer::Ignored(_) | Answer::End(_) | Answer::Restart(_) => {
                 Err(Error::new(Kind::Internal, "an answer with a token was taken for the end of a list"))
             }
         }
@@ -209,6 +209,7 @@ impl Http {
                 (Decision::End, Outcome::Response(response)) => {
                     return Ok(Answer::End(claim(&target, &response, rules)));
                 }
+                (Decision::Restart, Outcome::Response(response)) => return Ok(Answer::Restart(response)),
                 (Decision::Retry(pause), outcome) => {
                     report_retry(&target, &outcome, &pause, &progress);
                     self.wait(&pause, meter).await.map_err(|e| e.with("request", &target))?;
@@ -225,7 +226,7 @@ impl Http {
                     let message = rules.action.and_then(|entry| entry.message.as_deref());
                     return Err(failure::error(&target, &outcome, &give_up, &progress, job.policy, message));
                 }
-                (Decision::Done | Decision::Ignore | Decision::End | Decision::Renew, _) => {
+                (Decision::Done | Decision::Ignore | Decision::End | Decision::Restart | Decision::Renew, _) => {
                     return Err(Error::new(Kind::Internal, "a request without an answer was taken for done"));
                 }
             }

@@ -110,6 +110,8 @@ pub enum Answer {
     Ignored(Claim),
     /// A `response_actions` entry said `end`: no more pages.
     End(Claim),
+    /// A `response_actions` entry said `restart`: the walk has to begin again.
+    Restart(Response),
 }
 
 /// An answer that an entry of `response_actions` took for no page.

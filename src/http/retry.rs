@@ -82,6 +82,8 @@ pub enum Decision {
     Ignore,
     /// No more pages.
     End,
+    /// The walk has to begin again.
+    Restart,
     /// Wait, then send the request again.
     Retry(Pause),
     /// Obtain new credentials, then send the request again.
@@ -179,6 +181,7 @@ pub fn decide(rules: Rules<'_>, progress: &Progress, outcome: &Outcome, jitter: 
             Meaning::Page => Decision::Done,
             Meaning::Ignore => Decision::Ignore,
             Meaning::End => Decision::End,
+            Meaning::Restart => Decision::Restart,
             Meaning::Failure => Decision::Fail(GiveUp::Action),
             Meaning::Unexpected => Decision::Fail(GiveUp::Hopeless),
             Meaning::Refused if rules.renewal == Renewal::Possible => Decision::Renew,
@@ -252,6 +255,7 @@ enum Meaning {
     Page,
     Ignore,
     End,
+    Restart,
     Failure,
     Retry,
     Throttle,
@@ -266,6 +270,7 @@ fn meaning(rules: Rules<'_>, response: &Response) -> Meaning {
             Action::Accept => Meaning::Page,
             Action::Ignore => Meaning::Ignore,
             Action::End => Meaning::End,
+            Action::Restart => Meaning::Restart,
             Action::Fail => Meaning::Failure,
             Action::Retry => Meaning::Retry,
             Action::Throttle => Meaning::Throttle,

@@ -11,6 +11,7 @@ mod extends;
 mod filter;
 mod format;
 mod incremental;
+mod json_text;
 mod layers;
 mod lint;
 mod pace;

@@ -7,7 +7,7 @@ mod expression;
 mod filters;
 mod scope;
 
-pub use scope::Scope;
+pub use scope::{Scope, descend};
 
 use super::model::FieldPath;
 use crate::error::{Error, Kind, Result};

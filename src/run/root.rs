@@ -75,18 +75,26 @@ impl Root<'_> {
     }
 
     async fn slice(&mut self, unit: &Unit) -> Result<UnitEnd> {
-        let mut sink = Sink::Direct(self.task.context.warehouse.clone());
+        let resource = &self.task.resource;
+        let mut sink = Sink::for_slice(resource, self.task.context.warehouse.clone());
         let Some(mut walk) = UnitWalk::begin(self.task, unit)? else { return Ok(UnitEnd::nothing_to_ask()) };
         loop {
             match walk.page(&mut sink).await {
                 Ok(true) => {}
-                Ok(false) => return walk.end(),
+                Ok(false) => {
+                    sink.release(&resource.name).await?;
+                    return walk.end();
+                }
                 Err(error) => {
+                    // What is kept of a walk that failed is decided for all that it brought.
+                    sink.release(&resource.name).await?;
                     self.reached = walk.after(&error)?.or(self.reached.take());
                     return Err(error);
                 }
             }
-            if self.commit_due()
+            // A cursor must not be ahead of rows that wait.
+            if !sink.holds_back()
+                && self.commit_due()
                 && let Some(position) = walk.so_far()?
             {
                 self.reached = Some(position);

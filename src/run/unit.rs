@@ -12,7 +12,7 @@ use crate::extract::cursor::{Position, Received, Slice};
 use crate::extract::format::file::Files;
 use crate::http::{Credentials, Http};
 use crate::load::CursorRow;
-use crate::plan::model::Resource;
+use crate::plan::model::{Action, Resource};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use serde_json::Value;
@@ -100,11 +100,40 @@ pub(super) enum Sink {
 impl Sink {
     /// The sink for a unit of a fan-out.
     pub(super) fn for_partition(resource: &Resource, warehouse: Warehouse) -> Sink {
-        if resource.parts().of_parent_wait {
+        Sink::new(resource.parts().of_parent_wait || must_be_droppable(resource), warehouse)
+    }
+
+    /// The sink for a slice of a resource without a parent.
+    pub(super) fn for_slice(resource: &Resource, warehouse: Warehouse) -> Sink {
+        Sink::new(must_be_droppable(resource), warehouse)
+    }
+
+    fn new(holds_back: bool, warehouse: Warehouse) -> Sink {
+        if holds_back {
             Sink::HeldBack { warehouse, pages: Vec::new(), bytes: 0, spilled: false }
         } else {
             Sink::Direct(warehouse)
         }
+    }
+
+    /// Whether pages wait for the end of their walk.
+    pub(super) fn holds_back(&self) -> bool {
+        matches!(self, Sink::HeldBack { .. })
+    }
+
+    /// Makes ready for a walk that begins again: what is held back is dropped. Returns its records; `None` if some rows are in
+    /// the open load and would be there twice.
+    pub(super) fn begin_again(&mut self, resource: &Resource) -> Option<u64> {
+        let dropped = self.held_back_records();
+        let is_in_load = !self.holds_back() || self.has_spilled();
+        if is_in_load && !resource.has_ids_from_key() {
+            return None;
+        }
+        if let Sink::HeldBack { pages, bytes, .. } = self {
+            pages.clear();
+            *bytes = 0;
+        }
+        Some(dropped)
     }
 
     /// Records that are held back.
@@ -145,6 +174,13 @@ impl Sink {
         }
         Ok(())
     }
+}
+
+/// Whether the rows of a walk may have to be dropped, because it begins again: rows that come again take the place of the
+/// earlier ones only where a key tells that they are the same.
+fn must_be_droppable(resource: &Resource) -> bool {
+    let restarts = resource.response_actions.iter().any(|entry| entry.action == Action::Restart);
+    restarts && !resource.has_ids_from_key()
 }
 
 /// Decoders of a resource, one for each page that is decoded at the same time. Each learns for itself.

@@ -13,6 +13,7 @@ use crate::http::origin::Origins;
 use crate::load::CursorRow;
 use crate::plan::model::{CursorScope, CursorSource, Incremental, WriteDisposition};
 use crate::plan::template::Scope;
+use crate::words::counted;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ use url::Url;
 
 /// The rule by which a record is left out that a page shares with the one before it.
 const OVERLAP: &str = "overlap";
+
+/// The rule by which records are left out that came before their walk began again.
+const RESTARTED: &str = "restarted";
+
+/// How often a walk begins again at most.
+const RESTARTS_MAX: u32 = 3;
 
 /// The records of a page.
 struct PageRecords {
@@ -40,6 +47,8 @@ pub(super) struct UnitWalk<'a> {
     /// What the filter of the resource sees beside a record; none: it has no filter.
     filter_scope: Option<Arc<Scope>>,
     track: Option<Track<'a>>,
+    /// How often it has begun again.
+    restart_count: u32,
 }
 
 impl<'a> UnitWalk<'a> {
@@ -82,7 +91,7 @@ impl<'a> UnitWalk<'a> {
         if let Some(link) = entry_link(task, unit)? {
             walk.begin_at(link);
         }
-        Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track }))
+        Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track, restart_count: 0 }))
     }
 
     /// Walks one page into the sink; whether there may be another.
@@ -95,7 +104,15 @@ impl<'a> UnitWalk<'a> {
         let page = self.walk.next_page().await;
         let took = asked_at.elapsed();
         self.task.tracker.stages.add(Stage::Waiting, took);
-        let Some(page) = page? else { return Ok(false) };
+        let page = match page {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(false),
+            Err(error) if self.walk.asks_for_restart() => {
+                self.begin_again(error, sink).await?;
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        };
         let decoded = match self.decode(&page).await {
             Ok(decoded) => decoded,
             Err(error) if error.kind() == Kind::Body => {
@@ -109,6 +126,31 @@ impl<'a> UnitWalk<'a> {
             return Err(Error::new(Kind::Interrupted, "the run was asked to end"));
         }
         Ok(true)
+    }
+
+    /// Begins again at the first page of the slice, as an answer asks for. What the walk brought is dropped, or is in the
+    /// open load under keys by which it is recognised.
+    async fn begin_again(&mut self, error: Error, sink: &mut Sink) -> Result<()> {
+        let (task, restart_count) = (self.task, self.restart_count + 1);
+        if restart_count > RESTARTS_MAX {
+            let hint = "the list can't be read in one go; ask for less at a time, or try again later";
+            return Err(error.with("begun again", counted(u64::from(RESTARTS_MAX), "time")).hint(hint));
+        }
+        let Some(dropped) = sink.begin_again(&task.resource) else {
+            let hint = "with a `primary_key` and `merge` rows that come again are recognised, however many there are";
+            return Err(error.with("not possible", "too much was loaded since the first page to be dropped").hint(hint));
+        };
+        if dropped > 0 {
+            task.tracker.discard(&BTreeMap::from([(RESTARTED, dropped)]));
+        }
+        tracing::warn!(resource = %task.resource.name, %error, restart_count, "reading the list again from its first page");
+        // Whether the request itself may be tried again is of no matter here.
+        task.http.back_off(restart_count, &task.tracker.meter).await?;
+        let Some(fresh) = UnitWalk::begin(task, self.unit)? else {
+            return Err(Error::new(Kind::Internal, "a slice that was begun is complete"));
+        };
+        *self = UnitWalk { restart_count, ..fresh };
+        Ok(())
     }
 
     /// What the walk has come to, once there are no more pages.

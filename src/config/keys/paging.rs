@@ -1,6 +1,6 @@
 //! Paginators, and what answers mean.
 
-use super::{BOOLEAN, COUNT, DURATION, POSITIVE, SCALAR, STATUS, TEXT};
+use super::{BOOLEAN, COUNT, DURATION, POSITIVE, SCALAR, STATUS, TEXT, TEXTS};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
 pub(super) const MAX_PAGES: Key = Key::new("max_pages", POSITIVE, "More pages than this are an error").off();
@@ -46,7 +46,7 @@ const POLL_TABLE: Table = Table {
 pub(super) const POLL: Key = Key::new(
     "poll",
     Kind::Table(&POLL_TABLE),
-    "Repeats the first request until its answer is ready; further pages are read as they come",
+    "Repeats a request until its answer is ready: each one of a walk",
 )
 .off();
 
@@ -55,6 +55,8 @@ const TOTAL_PAGES_PATH: Key = Key::new("total_pages_path", TEXT, "Where the body
 const TOTAL_HEADER: Key = Key::new("total_header", TEXT, "Header that tells how many records there are in all");
 const TOTAL_PAGES_HEADER: Key = Key::new("total_pages_header", TEXT, "Header that tells how many pages there are");
 const HAS_MORE_PATH: Key = Key::new("has_more_path", TEXT, "Where the body tells whether there is more");
+const LAST_PAGE_PATH: Key =
+    Key::new("last_page_path", TEXT, "Where the body tells whether this was the last page: the opposite of `has_more_path`");
 const HAS_MORE_HEADER: Key = Key::new("has_more_header", TEXT, "Header that tells whether there is more");
 const STOP_ON: Key = Key::new(
     "stop_on",
@@ -87,6 +89,7 @@ const OFFSET: &[Key] = &[
     TOTAL_HEADER,
     TOTAL_PAGES_HEADER,
     HAS_MORE_PATH,
+    LAST_PAGE_PATH,
     HAS_MORE_HEADER,
     Key::new(
         "overlap",
@@ -120,6 +123,7 @@ const PAGE_NUMBER: &[Key] = &[
     TOTAL_HEADER,
     TOTAL_PAGES_HEADER,
     HAS_MORE_PATH,
+    LAST_PAGE_PATH,
     HAS_MORE_HEADER,
     PREFETCH,
 ];
@@ -128,11 +132,17 @@ const CURSOR_PARAM: Key =
     Key::new("cursor_param", PARAM, "Parameter for the token; not needed where a `{{ page.cursor }}` carries it").off();
 
 const CURSOR: &[Key] = &[
-    Key::new("cursor_path", TEXT, "Where the body has the next page's token").required(),
+    Key::new(
+        "cursor_path",
+        TEXTS,
+        "Where the body has the next page's token; of several paths the first that has one counts",
+    )
+    .required(),
     CURSOR_PARAM,
     TOTAL_PATH,
     TOTAL_HEADER,
     HAS_MORE_PATH,
+    LAST_PAGE_PATH,
     HAS_MORE_HEADER,
     STOP_ON,
 ];
@@ -143,6 +153,7 @@ const HEADER_CURSOR: &[Key] = &[
     TOTAL_PATH,
     TOTAL_HEADER,
     HAS_MORE_PATH,
+    LAST_PAGE_PATH,
     HAS_MORE_HEADER,
     STOP_ON,
 ];
@@ -151,6 +162,7 @@ const KEYSET: &[Key] = &[
     Key::new("field", TEXT, "Field of the last record, whose value asks for the next page").required(),
     Key::new("param", PARAM, "Parameter for the value; not needed where a `{{ page.cursor }}` carries it").off(),
     HAS_MORE_PATH,
+    LAST_PAGE_PATH,
     HAS_MORE_HEADER,
     STOP_ON,
     Key::new(
@@ -191,12 +203,18 @@ pub(super) const PAGINATOR: Tagged = Tagged {
                 keys: &[
                     Key::new(
                         "next_url_path",
-                        TEXT,
-                        "Where the body has the next page's URL, an object that holds it, or a list of links",
+                        TEXTS,
+                        "Where the body has the next page's URL, an object that holds it, or a list of links; of several paths the first that has one counts",
                     )
                     .default("\"next\""),
                     LINKS_NEXT_KEY,
                     KEEP_PARAMS,
+                    TOTAL_PATH,
+                    TOTAL_HEADER,
+                    HAS_MORE_PATH,
+                    LAST_PAGE_PATH,
+                    HAS_MORE_HEADER,
+                    STOP_ON,
                 ],
                 later: &[],
             },
@@ -209,6 +227,12 @@ pub(super) const PAGINATOR: Tagged = Tagged {
                     LINKS_NEXT_KEY,
                     Key::new("next_url_header", TEXT, "A header with a bare URL, in place of `Link`"),
                     KEEP_PARAMS,
+                    TOTAL_PATH,
+                    TOTAL_HEADER,
+                    HAS_MORE_PATH,
+                    LAST_PAGE_PATH,
+                    HAS_MORE_HEADER,
+                    STOP_ON,
                 ],
                 later: &[],
             },
@@ -227,6 +251,7 @@ const ACTION: Key = Key::new(
             ("throttle", "too fast: wait as the server says; does not count as an attempt"),
             ("end", "no more pages"),
             ("accept", "a good answer, whatever its status: its records are read, and no further entry is asked"),
+            ("restart", "the walk begins again at its first page, a few times at most; what it brought so far is dropped"),
         ],
         later: &[],
     }),

@@ -1,9 +1,9 @@
 //! Totals and "has more" that the file declares, read from an answer.
 
 use super::super::envelope::Fact;
-use super::{Limits, PageFacts, Progress};
+use super::{EndReason, Limits, PageFacts, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{FactPlace, TotalSpec};
+use crate::plan::model::{FactPlace, MoreSpec, TotalSpec};
 
 /// What the server announced, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Announced {
     total_first: Option<Total>,
     /// What this answer says.
     pub(super) has_more: Option<bool>,
+    /// Whether it says so by telling which page is the last.
+    tells_last: bool,
 }
 
 /// An announced total.
@@ -48,7 +50,7 @@ impl Announced {
     pub(super) fn read(
         &mut self,
         total: Option<&TotalSpec>,
-        has_more: Option<&FactPlace>,
+        has_more: Option<&MoreSpec>,
         facts: &PageFacts<'_>,
         is_strict: bool,
     ) -> Result<()> {
@@ -59,10 +61,17 @@ impl Announced {
             self.total_first.get_or_insert(total);
         }
         self.has_more = match has_more {
-            Some(place) => read_has_more(place, facts, is_strict)?,
+            Some(spec) => read_has_more(spec, facts, is_strict)?,
             None => None,
         };
+        self.tells_last = has_more.is_some_and(|spec| spec.is_last);
         Ok(())
+    }
+
+    /// The end, if this answer says that there is no more.
+    pub(super) fn end(&self) -> Option<EndReason> {
+        let reason = if self.tells_last { EndReason::LastPage } else { EndReason::NoMore };
+        (self.has_more == Some(false)).then_some(reason)
     }
 }
 
@@ -111,27 +120,33 @@ fn read_total(spec: &TotalSpec, facts: &PageFacts<'_>, is_strict: bool) -> Resul
 }
 
 /// Whether the server says that there is more; null says nothing.
-pub(super) fn read_has_more(place: &FactPlace, facts: &PageFacts<'_>, is_strict: bool) -> Result<Option<bool>> {
+fn read_has_more(spec: &MoreSpec, facts: &PageFacts<'_>, is_strict: bool) -> Result<Option<bool>> {
+    let MoreSpec { place, is_last } = spec;
+    let what = if *is_last { "last_page" } else { "has_more" };
     let (fact, shown) = match place {
         FactPlace::Body(path) => (facts.envelope.fact(path)?, format!("`{path}`")),
         FactPlace::Header(name) => (header_fact(facts, name), format!("header `{name}`")),
     };
     let Some(fact) = fact else {
         let place = if let FactPlace::Body(_) = place { format!("{shown} in the body") } else { shown };
-        return if is_strict { Err(missing("has_more", &place)) } else { Ok(None) };
+        return if is_strict { Err(missing(what, &place)) } else { Ok(None) };
     };
-    match &fact {
-        Fact::Null => Ok(None),
-        Fact::Boolean(more) => Ok(Some(*more)),
+    let holds = match &fact {
+        Fact::Null => None,
+        Fact::Boolean(flag) => Some(*flag),
         Fact::Number(text) | Fact::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" => Ok(Some(true)),
-            "false" | "0" | "no" | "" => Ok(Some(false)),
-            _ => Err(Error::new(Kind::Paging, format!("has_more at {shown} is neither true nor false"))),
+            "true" | "1" | "yes" => Some(true),
+            "false" | "0" | "no" => Some(false),
+            // An empty text is a flag that is not set; that a page is not the last one it does not say.
+            "" => (!is_last).then_some(false),
+            _ => return Err(Error::new(Kind::Paging, format!("{what} at {shown} is neither true nor false"))),
         },
         Fact::Nested(shape) => {
-            Err(Error::new(Kind::Paging, format!("has_more at {shown} is {shape}, neither true nor false")))
+            let message = format!("{what} at {shown} is {shape}, neither true nor false");
+            return Err(Error::new(Kind::Paging, message));
         }
-    }
+    };
+    Ok(holds.map(|holds| holds != *is_last))
 }
 
 /// A header as a fact; `None` if the answer does not have it.

@@ -10,7 +10,7 @@ use super::token::{header_link, link_at};
 use super::{PageFacts, PagingKind, Warning};
 use crate::error::{Error, Kind, Result};
 use crate::http::HeaderMap;
-use crate::plan::model::{CursorPaging, FactPlace, FieldPath, HeaderLink, JsonLink, Step};
+use crate::plan::model::{CursorPaging, EndSigns, FieldPath, HeaderLink, JsonLink, Step, TokenPlace};
 use crate::words::counted;
 
 /// The relation of the next page.
@@ -47,6 +47,7 @@ pub(super) fn find(facts: &PageFacts<'_>, request_has_body: bool) -> Result<Foun
             links_next_key: NEXT.to_owned(),
             next_url_header: None,
             keep_params: true,
+            signs: EndSigns::default(),
         }));
     }
     if !facts.is_list {
@@ -54,8 +55,12 @@ pub(super) fn find(facts: &PageFacts<'_>, request_has_body: bool) -> Result<Foun
     }
     let places = Places::new(facts);
     if let Some(next_url_path) = places.link()? {
-        let links_next_key = NEXT.to_owned();
-        return found(PagingKind::JsonLink(JsonLink { next_url_path, links_next_key, keep_params: true }));
+        return found(PagingKind::JsonLink(JsonLink {
+            next_url_paths: vec![next_url_path],
+            links_next_key: NEXT.to_owned(),
+            keep_params: true,
+            signs: EndSigns::default(),
+        }));
     }
     if let Some((cursor_path, param)) = places.cursor()? {
         if request_has_body {
@@ -67,11 +72,9 @@ pub(super) fn find(facts: &PageFacts<'_>, request_has_body: bool) -> Result<Foun
             }));
         }
         return found(PagingKind::Cursor(CursorPaging {
-            cursor: FactPlace::Body(cursor_path),
+            cursor: TokenPlace::Body(vec![cursor_path]),
             cursor_param: Some(param.to_owned()),
-            total: None,
-            has_more: None,
-            stop_on_empty_page: false,
+            signs: EndSigns::default(),
         }));
     }
     match signs(&places, facts)? {

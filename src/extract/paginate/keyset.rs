@@ -1,7 +1,7 @@
 //! `keyset`: a field of the last record says where the next page begins.
 
 use super::super::envelope::{Fact, Node};
-use super::announced::{is_strict, read_has_more};
+use super::announced::is_strict;
 use super::seam::{Join, hash_of, join, records_of};
 use super::seen::{SeenTokens, repeated_token};
 use super::token::typed;
@@ -56,18 +56,17 @@ impl KeysetPaging {
     pub(super) fn next(
         &mut self,
         facts: &PageFacts<'_>,
-        progress: &Progress,
+        progress: &mut Progress,
         limits: &Limits,
     ) -> Result<(Next, Option<Warning>)> {
         let size_before = self.page_records_max;
         self.page_records_max = size_before.max(facts.record_count);
-        let has_more = match &self.keys.has_more {
-            Some(place) => read_has_more(place, facts, is_strict(facts, progress, limits))?,
-            None => None,
-        };
-        if has_more == Some(false) {
-            return Ok((Next::End(EndReason::NoMore), None));
+        let is_strict = is_strict(facts, progress, limits);
+        progress.announced.read(None, self.keys.has_more.as_ref(), facts, is_strict)?;
+        if let Some(reason) = progress.announced.end() {
+            return Ok((Next::End(reason), None));
         }
+        let has_more = progress.announced.has_more;
         let is_new = facts.record_count > facts.joined.left_out;
         let records = records_of(facts.records)?;
         let Some(last) = records.last().filter(|_| is_new) else {

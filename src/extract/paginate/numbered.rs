@@ -213,8 +213,8 @@ impl NumberPaging {
 /// Whether a page ends the list. A total or has_more decides where there is one; without, an empty page does.
 fn verdict(record_count: u64, progress: &Progress, position: &Position) -> Result<Verdict> {
     let says_more = progress.announced.has_more == Some(true);
-    if progress.announced.has_more == Some(false) {
-        return Ok(Verdict::End(EndReason::NoMore));
+    if let Some(reason) = progress.announced.end() {
+        return Ok(Verdict::End(reason));
     }
     let (total_reached, beyond_by_size) = match progress.announced.total() {
         Some(Total::Records(total)) => {

@@ -17,6 +17,8 @@ pub enum EndReason {
     TotalReached(u64),
     /// The server says that there is no more.
     NoMore,
+    /// The server says that this was the last page.
+    LastPage,
     /// The answer has no link to a next page.
     NoNextLink,
     /// The answer has no cursor for a next page.
@@ -71,6 +73,7 @@ impl fmt::Display for EndReason {
             EndReason::NothingNew => f.write_str("no new records"),
             EndReason::TotalReached(total) => write!(f, "total reached ({total})"),
             EndReason::NoMore => f.write_str("has_more is false"),
+            EndReason::LastPage => f.write_str("last page"),
             EndReason::NoNextLink => f.write_str("no next link"),
             EndReason::NoCursor => f.write_str("no next cursor"),
             EndReason::MaximumOffset(max) => write!(f, "maximum offset ({max})"),

@@ -1,8 +1,8 @@
 use super::super::envelope::tests::{envelope, path};
-use super::super::fixture::{cursor, header_link, json_link, offset, page_number, resource, total};
+use super::super::fixture::{cursor, header_link, json_link, more, offset, page_number, resource, total};
 use super::super::select::RecordSelector;
 use super::*;
-use crate::plan::model::{FactPlace, TotalSpec};
+use crate::plan::model::{FactPlace, MoreSpec, TotalSpec};
 use proptest::prelude::*;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -150,7 +150,7 @@ fn a_declared_total_or_has_more_must_be_in_the_first_answer() {
         message(walk(&with_total, |_| plain(vec![1]))),
         "the first answer has no total, which the paginator declares"
     );
-    let with_more = offset_with(|keys| keys.has_more = Some(FactPlace::Body(path("more"))));
+    let with_more = offset_with(|keys| keys.has_more = Some(more("more")));
     assert_eq!(
         message(walk(&with_more, |_| plain(vec![1]))),
         "the first answer has no has_more, which the paginator declares"
@@ -162,7 +162,7 @@ fn has_more_decides_in_all_its_writings() {
     for (yes, no) in
         [(json!(true), json!(false)), (json!("true"), json!("false")), (json!(1), json!(0)), (json!("1"), json!(""))]
     {
-        let resource = offset_with(|keys| keys.has_more = Some(FactPlace::Body(path("has_more"))));
+        let resource = offset_with(|keys| keys.has_more = Some(more("has_more")));
         let walked = walk(&resource, |page| {
             let from = page.offset.unwrap();
             (json!({ "data": rows(20, from, 10), "has_more": if from < 10 { &yes } else { &no } }), Vec::new())
@@ -170,7 +170,7 @@ fn has_more_decides_in_all_its_writings() {
         let walked = walked.unwrap();
         assert_eq!((walked.rows.len(), walked.end, walked.requests.len()), (20, EndReason::NoMore, 2));
     }
-    let resource = offset_with(|keys| keys.has_more = Some(FactPlace::Body(path("has_more"))));
+    let resource = offset_with(|keys| keys.has_more = Some(more("has_more")));
     let odd = walk(&resource, |_| (json!({ "data": [1], "has_more": "perhaps" }), Vec::new()));
     assert_eq!(message(odd), "has_more at `has_more` is neither true nor false");
 }
@@ -196,7 +196,7 @@ fn three_empty_pages_in_a_row_are_an_error_while_there_is_more() {
     let result =
         walk(&resource, |page| (json!({ "data": rows(5, page.offset.unwrap(), 10), "total": 99 }), Vec::new()));
     assert_eq!(message(result), "3 empty pages in a row although the server announces a total of 99 records");
-    let resource = pages_with(|keys| keys.has_more = Some(FactPlace::Body(path("more"))));
+    let resource = pages_with(|keys| keys.has_more = Some(more("more")));
     let result = walk(&resource, |_| (json!({ "data": [], "more": true }), Vec::new()));
     assert_eq!(message(result), "3 empty pages in a row although the server announces that there is more");
 }
@@ -204,7 +204,7 @@ fn three_empty_pages_in_a_row_are_an_error_while_there_is_more() {
 #[test]
 fn a_hard_bound_wins_over_has_more() {
     let resource =
-        offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(FactPlace::Body(path("more"))), Some(30)));
+        offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(more("more")), Some(30)));
     let walked =
         walk(&resource, |page| (json!({ "data": rows(1000, page.offset.unwrap(), 10), "more": true }), Vec::new()));
     let walked = walked.unwrap();
@@ -220,7 +220,7 @@ fn a_hard_bound_wins_over_has_more() {
 #[test]
 fn advancing_by_the_limit_serves_servers_that_filter_after_paging() {
     let resource =
-        offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(FactPlace::Body(path("more")))));
+        offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(more("more"))));
     let walked = walk(&resource, |page| {
         let from = page.offset.unwrap();
         let data: Vec<_> = rows(40, from, 10).into_iter().filter(|row| row % 3 == 0).collect();
@@ -352,7 +352,7 @@ fn a_cursor_ends_when_it_says_nothing() {
 #[test]
 fn more_without_a_cursor_is_an_error_and_no_more_with_a_cursor_is_the_end() {
     let mut keys = cursor("next");
-    keys.has_more = Some(FactPlace::Body(path("more")));
+    keys.signs.has_more = Some(more("more"));
     let resource = resource(Paginator::Cursor(keys));
     let server = |more: bool, next: Value| {
         move |_: &PageRequest| (json!({ "data": [1], "next": next, "more": more }), Vec::new())
@@ -389,7 +389,7 @@ fn an_empty_page_with_a_cursor_goes_on_unless_it_is_said_to_be_the_end() {
     };
     let mut keys = cursor("next");
     assert_eq!(walk(&resource(Paginator::Cursor(keys.clone())), server).unwrap().rows, [1, 2]);
-    keys.stop_on_empty_page = true;
+    keys.signs.stop_on_empty_page = true;
     let walked = walk(&resource(Paginator::Cursor(keys)), server).unwrap();
     assert_eq!((walked.rows, walked.end), (vec![1], EndReason::EmptyPage));
     let mut count = 0;
@@ -579,14 +579,14 @@ fn tells() -> impl Strategy<Value = Tells> {
     ]
 }
 
-fn declared(tells: Tells) -> (Option<TotalSpec>, Option<FactPlace>) {
+fn declared(tells: Tells) -> (Option<TotalSpec>, Option<MoreSpec>) {
     let pages = TotalSpec { place: FactPlace::Body(path("pages")), pages: true };
     match tells {
         Tells::Nothing => (None, None),
         Tells::Total => (Some(total("total")), None),
         Tells::Pages => (Some(pages), None),
-        Tells::HasMore => (None, Some(FactPlace::Body(path("more")))),
-        Tells::TotalAndHasMore => (Some(total("total")), Some(FactPlace::Body(path("more")))),
+        Tells::HasMore => (None, Some(more("more"))),
+        Tells::TotalAndHasMore => (Some(total("total")), Some(more("more"))),
     }
 }
 

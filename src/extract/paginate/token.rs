@@ -7,7 +7,7 @@ use super::seen::{SeenTokens, repeated_token};
 use super::{EndReason, Limits, Next, PageFacts, PageRequest, Progress, Warning};
 use crate::error::{Error, Kind, Result};
 use crate::http::HeaderMap;
-use crate::plan::model::{CursorPaging, FactPlace, FieldPath, JsonLink};
+use crate::plan::model::{CursorPaging, EndSigns, FieldPath, HeaderLink, JsonLink, TokenPlace};
 use bytes::Bytes;
 use serde_json::Value;
 use url::Url;
@@ -36,30 +36,16 @@ pub(super) fn next_cursor(
     limits: &Limits,
     seen: &mut SeenTokens,
 ) -> Result<(Next, Option<Warning>)> {
-    let is_strict = is_strict(facts, progress, limits);
-    progress.announced.read(keys.total.as_ref(), keys.has_more.as_ref(), facts, is_strict)?;
+    if let Some(reason) = told_end(&keys.signs, facts, progress, limits)? {
+        return Ok((Next::End(reason), None));
+    }
     let has_more = progress.announced.has_more;
-    let fact = match &keys.cursor {
-        FactPlace::Body(path) => facts.envelope.fact(path)?,
-        FactPlace::Header(name) => header_fact(facts, name),
-    };
-    let end = |reason| Ok((Next::End(reason), None));
-    if has_more == Some(false) {
-        return end(EndReason::NoMore);
-    }
-    if facts.record_count == 0 && keys.stop_on_empty_page {
-        return end(EndReason::EmptyPage);
-    }
-    let cursor = match &fact {
-        Some(fact) => token(fact, &keys.cursor)?,
-        None => None,
-    };
+    let (fact, cursor) = cursor_of(&keys.cursor, facts)?;
     let cursor = match (cursor, has_more) {
         (Some(cursor), Some(true)) => cursor,
         (Some(cursor), _) if cursor != "0" => cursor,
         (None, Some(true)) => {
-            return Err(Error::new(Kind::Paging, "the server says there is more but gives no cursor")
-                .with("cursor expected at", shown(&keys.cursor)));
+            return Err(nothing_leads_on("cursor", &shown(&keys.cursor)));
         }
         _ => {
             let warning = if fact.is_none() { round_first_page(facts, progress) } else { None };
@@ -75,18 +61,53 @@ pub(super) fn next_cursor(
     Ok((Next::Page(PageRequest { params, cursor, ..PageRequest::default() }), None))
 }
 
-fn shown(place: &FactPlace) -> String {
+/// The end that an answer tells, whatever leads on.
+fn told_end(
+    signs: &EndSigns,
+    facts: &PageFacts<'_>,
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<Option<EndReason>> {
+    let is_strict = is_strict(facts, progress, limits);
+    progress.announced.read(signs.total.as_ref(), signs.has_more.as_ref(), facts, is_strict)?;
+    let is_empty = facts.record_count == 0 && signs.stop_on_empty_page;
+    Ok(progress.announced.end().or(is_empty.then_some(EndReason::EmptyPage)))
+}
+
+/// The first cursor that says something; without one the last that is there, and so says that there is none.
+fn cursor_of(place: &TokenPlace, facts: &PageFacts<'_>) -> Result<(Option<Fact>, Option<String>)> {
+    let found: Vec<(Option<Fact>, FieldPath)> = match place {
+        TokenPlace::Header(name) => vec![(header_fact(facts, name), FieldPath(vec![name.clone()]))],
+        TokenPlace::Body(paths) => {
+            let at = |path: &FieldPath| Ok((facts.envelope.fact(path)?, path.clone()));
+            paths.iter().map(at).collect::<Result<_>>()?
+        }
+    };
+    let mut silent = None;
+    for (fact, path) in found {
+        let Some(fact) = fact else { continue };
+        match fact.token("the cursor", &path)? {
+            Some(cursor) => return Ok((Some(fact), Some(cursor))),
+            None => silent = Some(fact),
+        }
+    }
+    Ok((silent, None))
+}
+
+fn shown(place: &TokenPlace) -> String {
     match place {
-        FactPlace::Body(path) => format!("`{path}`"),
-        FactPlace::Header(name) => format!("header `{name}`"),
+        TokenPlace::Body(paths) => shown_paths(paths),
+        TokenPlace::Header(name) => format!("header `{name}`"),
     }
 }
 
-fn token(fact: &Fact, place: &FactPlace) -> Result<Option<String>> {
-    match place {
-        FactPlace::Body(path) => fact.token("the cursor", path),
-        FactPlace::Header(name) => fact.token("the cursor", &FieldPath(vec![name.clone()])),
-    }
+fn shown_paths(paths: &[FieldPath]) -> String {
+    paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn nothing_leads_on(what: &str, place: &str) -> Error {
+    Error::new(Kind::Paging, format!("the server says there is more but gives no {what}"))
+        .with(if what == "cursor" { "cursor expected at" } else { "link expected at" }, place)
 }
 
 /// A text or number as `page.cursor` shows it, of its own type. A number that JSON numbers of ours would not give back digit
@@ -102,21 +123,40 @@ pub(super) fn typed(fact: &Fact) -> Value {
     if given_back == *text { number } else { Value::from(text.as_str()) }
 }
 
-/// The `next` URL of a body as it is written, and what is odd about its absence.
-pub(super) fn json_link(
+/// What follows an answer in a `json_link` walk, and what is odd about it.
+pub(super) fn next_json_link(
     keys: &JsonLink,
     facts: &PageFacts<'_>,
-    progress: &Progress,
-) -> Result<(Option<String>, Option<Warning>)> {
-    let path = &keys.next_url_path;
-    match link_at(facts.envelope, path, &keys.links_next_key)? {
-        None => Ok((None, round_first_page(facts, progress))),
-        Some(Fact::Number(_)) => {
-            Err(Error::new(Kind::Paging, format!("the next link at `{path}` is a number, not a URL"))
-                .hint("a number of a page is followed by `paginator = { type = \"page_number\" }`"))
-        }
-        Some(fact) => Ok((fact.token("the next link", path)?, None)),
+    progress: &mut Progress,
+    limits: &Limits,
+    seen: &mut SeenTokens,
+) -> Result<(Next, Option<Warning>)> {
+    if let Some(reason) = told_end(&keys.signs, facts, progress, limits)? {
+        return Ok((Next::End(reason), None));
     }
+    let (is_there, link) = json_link(keys, facts.envelope)?;
+    if link.is_none() && progress.announced.has_more == Some(true) {
+        return Err(nothing_leads_on("next link", &shown_paths(&keys.next_url_paths)));
+    }
+    let warning = if is_there { None } else { round_first_page(facts, progress) };
+    Ok((next_link(link, facts, progress, limits, seen)?, warning))
+}
+
+/// The `next` URL of a body as it is written, at the first place that has one; and whether any place is there.
+fn json_link(keys: &JsonLink, envelope: &Envelope) -> Result<(bool, Option<String>)> {
+    let mut is_there = false;
+    for path in &keys.next_url_paths {
+        let Some(fact) = link_at(envelope, path, &keys.links_next_key)? else { continue };
+        is_there = true;
+        if let Fact::Number(_) = fact {
+            return Err(Error::new(Kind::Paging, format!("the next link at `{path}` is a number, not a URL"))
+                .hint("a number of a page is followed by `paginator = { type = \"page_number\" }`"));
+        }
+        if let Some(link) = fact.token("the next link", path)?.filter(|link| !link.trim().is_empty()) {
+            return Ok((is_there, Some(link)));
+        }
+    }
+    Ok((is_there, None))
 }
 
 /// The link at a path: its text, the link within an object (`{"href": …}`), or within the object of a list that has the
@@ -166,8 +206,30 @@ pub(super) fn header_link(relation: &str, header: Option<&str>, headers: &Header
     .filter(|link| !link.is_empty())
 }
 
+/// What follows an answer in a `header_link` walk.
+pub(super) fn next_header_link(
+    keys: &HeaderLink,
+    facts: &PageFacts<'_>,
+    progress: &mut Progress,
+    limits: &Limits,
+    seen: &mut SeenTokens,
+) -> Result<Next> {
+    if let Some(reason) = told_end(&keys.signs, facts, progress, limits)? {
+        return Ok(Next::End(reason));
+    }
+    let link = header_link(&keys.links_next_key, keys.next_url_header.as_deref(), facts.headers);
+    if link.is_none() && progress.announced.has_more == Some(true) {
+        let place = match &keys.next_url_header {
+            Some(name) => format!("header `{name}`"),
+            None => format!("header `link`, relation `{}`", keys.links_next_key),
+        };
+        return Err(nothing_leads_on("next link", &place));
+    }
+    next_link(link, facts, progress, limits, seen)
+}
+
 /// What follows an answer whose next link is this.
-pub(super) fn next_link(
+fn next_link(
     link: Option<String>,
     facts: &PageFacts<'_>,
     progress: &Progress,
@@ -214,5 +276,7 @@ fn refuse_endless_emptiness(progress: &Progress) -> Result<()> {
 pub(super) fn round_first_page(facts: &PageFacts<'_>, progress: &Progress) -> Option<Warning> {
     let record_count = facts.record_count;
     let is_round = record_count >= ROUND_COUNT && record_count.is_multiple_of(ROUND_COUNT);
-    (progress.page_count == 1 && facts.is_list && is_round).then_some(Warning::RoundFirstPage { record_count })
+    // A total says whether there is more.
+    let is_silent = progress.announced.total().is_none();
+    (progress.page_count == 1 && facts.is_list && is_round && is_silent).then_some(Warning::RoundFirstPage { record_count })
 }

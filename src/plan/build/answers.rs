@@ -35,6 +35,7 @@ fn action(node: &Node, retry: &Retry, scope: &mut Scope<'_>) -> Option<ResponseA
         Some("throttle") => Action::Throttle,
         Some("end") => Action::End,
         Some("accept") => Action::Accept,
+        Some("restart") => Action::Restart,
         _ => Action::Fail,
     };
     refuse_idle_keys(table, action, scope);
@@ -79,7 +80,7 @@ fn again(table: &Table) -> Again {
 fn refuse_idle_keys(table: &Table, action: Action, scope: &mut Scope<'_>) {
     let (names, help): (&[&str], &str) = match action {
         Action::Retry | Action::Throttle => return,
-        Action::Fail | Action::Ignore | Action::End => {
+        Action::Fail | Action::Ignore | Action::End | Action::Restart => {
             (&["wait", "wait_header", "max_attempts"], "it is for `retry` and `throttle`")
         }
         Action::Accept => {
@@ -97,7 +98,7 @@ fn refuse_endless_wait(table: &Table, action: Action, again: &Again, retry: &Ret
     let (name, longest) = match action {
         Action::Retry => ("max_elapsed", retry.max_elapsed),
         Action::Throttle => ("max_wait", retry.max_wait),
-        Action::Ignore | Action::Fail | Action::End | Action::Accept => return,
+        Action::Ignore | Action::Fail | Action::End | Action::Accept | Action::Restart => return,
     };
     let Some(node) = table.get("wait").filter(|_| again.max_attempts.is_none()) else { return };
     if again.wait.is_some_and(|wait| wait > longest) {

@@ -5,8 +5,8 @@ use super::path;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Node, Table};
 use crate::plan::model::{
-    CursorPaging, FactPlace, FieldPath, HeaderLink, JsonLink, Keyset, Offset, OnRepeat, PageNumber, Paginator,
-    Resource, TotalSpec,
+    CursorPaging, EndSigns, FactPlace, FieldPath, HeaderLink, JsonLink, Keyset, MoreSpec, Offset, OnRepeat, PageNumber,
+    Paginator, Resource, TokenPlace, TotalSpec,
 };
 
 /// Paging of a resource.
@@ -27,6 +27,7 @@ pub(super) fn paging(own: &Layers<'_>, all: &Layers<'_>, uses: &[Use], scope: &m
         None => all.entry("paginator").map(|_| "single_page".to_owned()),
     };
     let mut keys = Keys { table, layers: all, uses, scope };
+    keys.refuse_prefetch_of_answers();
     let paginator = match tag.as_deref().unwrap_or("auto") {
         "auto" => Paginator::Auto,
         "single_page" => Paginator::SinglePage,
@@ -36,14 +37,16 @@ pub(super) fn paging(own: &Layers<'_>, all: &Layers<'_>, uses: &[Use], scope: &m
         "header_cursor" => Paginator::Cursor(keys.header_cursor()?),
         "keyset" => Paginator::Keyset(keys.keyset()?),
         "json_link" => Paginator::JsonLink(JsonLink {
-            next_url_path: keys.field("next_url_path").unwrap_or_else(|| FieldPath(vec!["next".to_owned()])),
+            next_url_paths: keys.fields("next_url_path").unwrap_or_else(|| vec![FieldPath(vec!["next".to_owned()])]),
             links_next_key: keys.text("links_next_key").unwrap_or_else(|| "next".to_owned()),
             keep_params: keys.flag("keep_params", true),
+            signs: keys.signs(),
         }),
         "header_link" => Paginator::HeaderLink(HeaderLink {
             links_next_key: keys.text("links_next_key").unwrap_or_else(|| "next".to_owned()),
             next_url_header: keys.header("next_url_header"),
             keep_params: keys.flag("keep_params", true),
+            signs: keys.signs(),
         }),
         _ => return None,
     };
@@ -84,11 +87,28 @@ impl Keys<'_, '_, '_> {
     }
 
     fn field(&mut self, name: &str) -> Option<FieldPath> {
-        self.table.get(name).and_then(|node| path::field(node, self.scope))
+        self.table.get(name).and_then(|node| path::place(node, self.scope))
+    }
+
+    /// One path or several; none where the key is not there.
+    fn fields(&mut self, name: &str) -> Option<Vec<FieldPath>> {
+        let node = self.table.get(name)?;
+        if node.one_or_many().is_empty() {
+            self.refuse(name, &format!("`{name}` names no place"), "write one path, or several of which the first counts");
+        }
+        Some(node.one_or_many().iter().filter_map(|node| path::place(node, self.scope)).collect())
     }
 
     fn prefetch(&self) -> usize {
         self.count("prefetch").and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1)
+    }
+
+    /// What the next request shows of the last answer is not known before that.
+    fn refuse_prefetch_of_answers(&mut self) {
+        if self.prefetch() > 1 && self.uses.iter().any(Use::is_of_body) {
+            let help = "a request with `page.body` is made once the page before it is known";
+            self.refuse("prefetch", "`page.body` and `prefetch` exclude each other", help);
+        }
     }
 
     fn stops_on_empty_page(&self) -> bool {
@@ -193,12 +213,17 @@ impl Keys<'_, '_, '_> {
         Some(TotalSpec { place: self.place(name, *in_body)?, pages: *pages })
     }
 
-    fn has_more(&mut self) -> Option<FactPlace> {
-        const PLACES: [(&str, bool); 2] = [("has_more_path", true), ("has_more_header", false)];
-        let given: Vec<_> = PLACES.iter().filter(|(name, _)| self.table.get(name).is_some()).collect();
-        self.refuse_second(&given.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "whether there is more");
-        let (name, in_body) = given.first()?;
-        self.place(name, *in_body)
+    fn has_more(&mut self) -> Option<MoreSpec> {
+        const PLACES: [(&str, bool, bool); 3] =
+            [("has_more_path", true, false), ("last_page_path", true, true), ("has_more_header", false, false)];
+        let given: Vec<_> = PLACES.iter().filter(|(name, ..)| self.table.get(name).is_some()).collect();
+        self.refuse_second(&given.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), "whether there is more");
+        let (name, in_body, is_last) = given.first()?;
+        Some(MoreSpec { place: self.place(name, *in_body)?, is_last: *is_last })
+    }
+
+    fn signs(&mut self) -> EndSigns {
+        EndSigns { total: self.total(), has_more: self.has_more(), stop_on_empty_page: self.stops_on_empty_page() }
     }
 
     fn place(&mut self, name: &str, in_body: bool) -> Option<FactPlace> {
@@ -262,24 +287,14 @@ impl Keys<'_, '_, '_> {
 
     fn cursor(&mut self) -> Option<CursorPaging> {
         let cursor_param = self.token_param("cursor_param", "cursor_path", "cursor");
-        let cursor = self.field("cursor_path").map(FactPlace::Body);
-        self.token_paging(cursor?, cursor_param)
+        let cursor = self.fields("cursor_path").map(TokenPlace::Body);
+        Some(CursorPaging { cursor: cursor?, cursor_param, signs: self.signs() })
     }
 
     fn header_cursor(&mut self) -> Option<CursorPaging> {
         let cursor_param = self.token_param("cursor_param", "cursor_key", "cursor");
-        let cursor = self.header("cursor_key").map(FactPlace::Header);
-        self.token_paging(cursor?, cursor_param)
-    }
-
-    fn token_paging(&mut self, cursor: FactPlace, cursor_param: Option<String>) -> Option<CursorPaging> {
-        Some(CursorPaging {
-            cursor,
-            cursor_param,
-            total: self.total(),
-            has_more: self.has_more(),
-            stop_on_empty_page: self.stops_on_empty_page(),
-        })
+        let cursor = self.header("cursor_key").map(TokenPlace::Header);
+        Some(CursorPaging { cursor: cursor?, cursor_param, signs: self.signs() })
     }
 
     fn keyset(&mut self) -> Option<Keyset> {
@@ -299,7 +314,10 @@ pub(super) fn warn_of_unset(resource: &Resource, uses: &[Use], scope: &mut Scope
     let kind = resource.paginator.kind();
     for used in uses.iter().filter(|u| u.root() == "page") {
         let member = used.path.get(1).map_or("", String::as_str);
+        let is_paged = !matches!(resource.paginator, Paginator::SinglePage);
         let is_set = match &resource.paginator {
+            _ if member == "first" => true,
+            _ if member == "body" => is_paged,
             Paginator::Offset(_) => matches!(member, "offset" | "limit"),
             Paginator::PageNumber(paging) => member == "number" || (member == "limit" && paging.page_size.is_some()),
             Paginator::Cursor(_) | Paginator::Keyset(_) => member == "cursor",

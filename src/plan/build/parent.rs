@@ -101,9 +101,43 @@ fn note_field(
     if known.iter().any(|f| f.name == name) {
         return;
     }
-    if let Some(field) = field_of_rows(parent, &name, &used.span, file, scope) {
-        fields.push(ParentField { name, field, required: !used.guarded });
+    if let Some((field, within)) = place_in_rows(parent, &name, &used.span, file, scope) {
+        fields.push(ParentField { name, field, within, required: !used.guarded });
     }
+}
+
+/// The field of a resource's rows that holds a value, and where in its JSON that is. Lists and objects are taken apart when
+/// they are stored, so that only a column of JSON can be looked into.
+fn place_in_rows(
+    resource: &str,
+    name: &FieldPath,
+    span: &Range<usize>,
+    file: &File<'_>,
+    scope: &mut Scope<'_>,
+) -> Option<(FieldPath, Vec<String>)> {
+    let layers = Layers(vec![file.resource(resource)?, file.defaults]);
+    let json = (1..name.0.len()).find(|len| is_json_column(&layers, &name.0[..*len]));
+    if let Some(len) = json {
+        let (field, within) = name.0.split_at(len);
+        return Some((FieldPath(field.to_vec()), within.to_vec()));
+    }
+    let Some(index) = name.0.iter().position(|step| FieldPath::index_of(step).is_some()) else {
+        return Some((field_of_rows(resource, name, span, file, scope)?, Vec::new()));
+    };
+    let list = FieldPath(name.0[..index].to_vec());
+    let column = names::column_name(&list.0);
+    scope
+        .found
+        .error(span.clone(), format!("the rows of `{resource}` don't keep `{list}` as a list: it has a table of its own"))
+        .help(format!("keep it in one column: `columns.{column} = {{ type = \"JSON\" }}` in `{resource}`"));
+    None
+}
+
+/// Whether a field of a resource's rows is kept as JSON.
+fn is_json_column(layers: &Layers<'_>, path: &[String]) -> bool {
+    let hint = layers.get("columns").and_then(Node::as_table).and_then(|columns| columns.get(&names::column_name(path)));
+    let declared = hint.and_then(Node::as_table).and_then(|hint| hint.get("type")).and_then(Node::resolved);
+    declared.is_some_and(|data_type| data_type.eq_ignore_ascii_case("JSON"))
 }
 
 /// Where the rows of a resource have a field. `parent.FIELD` and `partition.COLUMN` of a resource that has a parent or

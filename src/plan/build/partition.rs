@@ -141,6 +141,18 @@ fn columns_of(list: &PartitionList) -> Option<Vec<&str>> {
     }
 }
 
+/// Lists that the file itself gives have single values: there is nothing within them.
+fn refuse_looking_into_scalars(partitions: &Partitions, uses: Uses<'_>, scope: &mut Scope<'_>) {
+    for used in uses.of("partition").filter(|used| used.path.len() > 2) {
+        let column = FieldPath(used.path[..2].to_vec());
+        let is_scalar = |list: &PartitionList| columns_of(list).is_some_and(|all| all.contains(&used.path[1].as_str()));
+        if partitions.lists.iter().any(is_scalar) {
+            let message = format!("`{}` never has a value: `{column}` is a single value", used.name());
+            scope.found.error(used.span.clone(), message).help(format!("use `{column}`, or take the rows from a file or query"));
+        }
+    }
+}
+
 /// Columns that are used have to be in one list, and every list has to be used, as far as that is known without reading.
 fn check_columns(
     key: &Key,
@@ -180,6 +192,7 @@ fn check_columns(
             scope.found.error(used.span.clone(), message).help(help(&name));
         }
     }
+    refuse_looking_into_scalars(partitions, uses, scope);
     let listed = layers.get("include_from_partition").map(|n| named_or_listed(n, scope)).unwrap_or_default();
     for (_, node) in listed {
         if let Some(name) = node.resolved().filter(|name| missing(name)) {

@@ -141,6 +141,32 @@ pub(super) fn steps(node: &Node, scope: &mut Scope<'_>) -> Option<Vec<Step>> {
     }
 }
 
+/// A path of field names and list indexes within a body or a record.
+pub(super) fn place(node: &Node, scope: &mut Scope<'_>) -> Option<FieldPath> {
+    let text = node.as_text()?;
+    let resolved = text.resolved()?;
+    let steps = parse(&resolved).and_then(|steps| {
+        let steps: Option<Vec<String>> = steps
+            .into_iter()
+            .map(|step| match step {
+                Step::Key(name) => Some(name),
+                Step::Index(index) => Some(FieldPath::index(index)),
+                Step::Every => None,
+            })
+            .collect();
+        steps
+            .filter(|steps| !steps.is_empty())
+            .ok_or_else(|| (0..resolved.len(), format!("`{resolved}` is not the path of one value")))
+    });
+    match steps {
+        Ok(steps) => Some(FieldPath(steps)),
+        Err((range, message)) => {
+            scope.found.error(text.span_of(range), message).help("write `next`, `meta.next` or `data.items[0].next`");
+            None
+        }
+    }
+}
+
 /// The selector of an object whose members are records: what it says of "every member" at its end is left out.
 pub(super) fn selector_of_members(node: &Node, scope: &mut Scope<'_>) -> Option<Selector> {
     match selector(node, scope)? {

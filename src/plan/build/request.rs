@@ -1,7 +1,8 @@
 //! The request of a resource.
 
+use super::json_text;
 use super::layers::Layers;
-use super::scope::Scope;
+use super::scope::{Scope, Use};
 use crate::config::tree::{Key, Node, Value};
 use crate::plan::model::{BaseUrl, BodySpec, Client, JsonTemplate, RequestSpec, Text};
 use crate::plan::template::Template;
@@ -70,16 +71,15 @@ pub(super) fn headers(all: &Layers<'_>, scope: &mut Scope<'_>) -> Vec<(String, T
     headers
 }
 
-/// Refuses `page.cursor`, which has no value on the first request, where that can't be left out.
-fn refuse_absent_cursor(since: usize, place: &str, scope: &mut Scope<'_>) {
+/// Refuses what has no value on the first request (`page.cursor`, `page.body.FIELD`) where that can't be left out.
+fn refuse_absent_at_first(since: usize, place: &str, scope: &mut Scope<'_>) {
     let Scope { found, uses, .. } = scope;
-    for used in uses[since..].iter().filter(|used| used.is("page", "cursor") && !used.guarded) {
+    let is_absent = |used: &&Use| (used.is("page", "cursor") || used.is_of_body()) && !used.guarded;
+    for used in uses[since..].iter().filter(is_absent) {
+        let name = used.name();
         found
-            .error(
-                used.span.clone(),
-                format!("`page.cursor` has no value on the first request, and `{place}` needs one"),
-            )
-            .help("say what to send then: `{{ page.cursor | default('') }}`");
+            .error(used.span.clone(), format!("`{name}` has no value on the first request, and `{place}` needs one"))
+            .help(format!("say what to send then: `{{{{ {name} | default('') }}}}`"));
     }
 }
 
@@ -88,7 +88,7 @@ fn path(node: &Node, client: Option<&Client>, scope: &mut Scope<'_>) -> Option<T
     let text = node.as_text()?.without_leading_slash();
     let since = scope.uses.len();
     let template = scope.template(&text)?;
-    refuse_absent_cursor(since, "path", scope);
+    refuse_absent_at_first(since, "path", scope);
     let written = template.source();
     let is_absolute = written.starts_with("http://") || written.starts_with("https://");
     if let Some(client) = client.filter(|_| is_absolute && !text.is_missing()) {
@@ -134,7 +134,7 @@ pub(super) fn body(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> 
                 _ => {
                     let since = scope.uses.len();
                     let text = scope.text(node)?;
-                    refuse_absent_cursor(since, "body", scope);
+                    refuse_absent_at_first(since, "body", scope);
                     Some(BodySpec::Raw(text))
                 }
             };
@@ -145,6 +145,9 @@ pub(super) fn body(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> 
 
 /// An object is merged with inherited ones by key; anything else stands alone.
 fn json_body(node: &Node, own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> {
+    if let Some(text) = node.as_text().filter(json_text::is_json) {
+        return json_text::json(&text, scope).map(BodySpec::Json);
+    }
     if node.as_table().is_none() {
         return json(node, scope).map(BodySpec::Json);
     }

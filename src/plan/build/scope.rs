@@ -3,7 +3,7 @@
 use crate::config::diagnostic::Diagnostics;
 use crate::config::text::Text as FileText;
 use crate::config::tree::Node;
-use crate::plan::model::{JsonTemplate, Text};
+use crate::plan::model::{FieldPath, JsonTemplate, Text};
 use crate::plan::suggest;
 use crate::plan::template::{self, Reference, Template, TemplateError};
 use std::ops::Range;
@@ -24,6 +24,16 @@ impl Use {
 
     pub(super) fn is(&self, root: &str, member: &str) -> bool {
         matches!(self.path.as_slice(), [r, m] if r == root && m == member)
+    }
+
+    /// Whether it is a field of the answer before.
+    pub(super) fn is_of_body(&self) -> bool {
+        matches!(self.path.as_slice(), [root, member, ..] if root == "page" && member == "body")
+    }
+
+    /// The name as an expression spells it.
+    pub(super) fn name(&self) -> String {
+        FieldPath(self.path.clone()).to_string()
     }
 
     pub(super) fn root(&self) -> &str {
@@ -77,7 +87,7 @@ impl<'a> Scope<'a> {
         let mut uses = Vec::new();
         let compiled = text.credential(|name, span| uses.push(Use::new(name, span)));
         for used in uses.iter().filter(|u| u.root() != "run") {
-            let message = format!("`{}` can't be used in a variable", used.path.join("."));
+            let message = format!("`{}` can't be used in a variable", used.name());
             self.found.error(used.span.clone(), message).help("only `run.started_at` can");
         }
         self.report(compiled)
@@ -105,7 +115,7 @@ impl<'a> Scope<'a> {
 
     /// What holds for every text: known variables, and records only where they are known.
     fn check(&mut self, used: &Use) {
-        let name = used.path.join(".");
+        let name = used.name();
         match used.root() {
             "vars" if !self.is_variable(&used.path[1..]) => {
                 let known = self.variable_names();
@@ -144,7 +154,7 @@ impl<'a> Scope<'a> {
         let mut fine = true;
         for used in &self.uses[since..] {
             if roots.contains(&used.root()) {
-                let message = format!("`{}` has no value in `{place}`", used.path.join("."));
+                let message = format!("`{}` has no value in `{place}`", used.name());
                 self.found.error(used.span.clone(), message).help("`vars.NAME` and `run.started_at` can be used there");
                 fine = false;
             }

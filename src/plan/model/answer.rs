@@ -106,4 +106,6 @@ pub enum Action {
     End,
     /// A good answer, whatever its status: its records are read.
     Accept,
+    /// The walk begins again at its first page, and what it brought so far is dropped.
+    Restart,
 }

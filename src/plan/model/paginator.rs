@@ -32,8 +32,8 @@ impl Paginator {
             Paginator::SinglePage => "single_page",
             Paginator::Offset(_) => "offset",
             Paginator::PageNumber(_) => "page_number",
-            Paginator::Cursor(CursorPaging { cursor: FactPlace::Body(_), .. }) => "cursor",
-            Paginator::Cursor(CursorPaging { cursor: FactPlace::Header(_), .. }) => "header_cursor",
+            Paginator::Cursor(CursorPaging { cursor: TokenPlace::Body(_), .. }) => "cursor",
+            Paginator::Cursor(CursorPaging { cursor: TokenPlace::Header(_), .. }) => "header_cursor",
             Paginator::Keyset(_) => "keyset",
             Paginator::JsonLink(_) => "json_link",
             Paginator::HeaderLink(_) => "header_link",
@@ -78,6 +78,26 @@ pub struct TotalSpec {
     pub pages: bool,
 }
 
+/// Where an answer tells whether there is more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MoreSpec {
+    /// Body path or header.
+    pub place: FactPlace,
+    /// Whether it tells the opposite: that this was the last page.
+    pub is_last: bool,
+}
+
+/// What tells where a list ends, beside the token or link that leads on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EndSigns {
+    /// Announced total: compared with what was received, it ends nothing.
+    pub total: Option<TotalSpec>,
+    /// Announced "more".
+    pub has_more: Option<MoreSpec>,
+    /// `stop_on = "empty_page"`: an empty page ends the walk although something leads on.
+    pub stop_on_empty_page: bool,
+}
+
 /// Where an answer tells a fact.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FactPlace {
@@ -101,7 +121,7 @@ pub struct Offset {
     /// Announced total, if the file says where.
     pub total: Option<TotalSpec>,
     /// Announced "more", if the file says where.
-    pub has_more: Option<FactPlace>,
+    pub has_more: Option<MoreSpec>,
     /// Exclusive upper bound.
     pub maximum_offset: Option<u64>,
     /// Whether the offset moves by the limit rather than by the records received.
@@ -126,7 +146,7 @@ pub struct PageNumber {
     /// Announced total.
     pub total: Option<TotalSpec>,
     /// Announced "more".
-    pub has_more: Option<FactPlace>,
+    pub has_more: Option<MoreSpec>,
     /// Last page asked for, inclusive.
     pub maximum_page: Option<u64>,
     /// Pages under way at once, at least 1.
@@ -137,15 +157,20 @@ pub struct PageNumber {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorPaging {
     /// Where the next token is.
-    pub cursor: FactPlace,
+    pub cursor: TokenPlace,
     /// Parameter for it; `None` when an expression carries it.
     pub cursor_param: Option<String>,
-    /// Announced total: compared with what was received, it ends nothing.
-    pub total: Option<TotalSpec>,
-    /// Announced "more".
-    pub has_more: Option<FactPlace>,
-    /// `stop_on = "empty_page"`: an empty page ends the walk although there is a token.
-    pub stop_on_empty_page: bool,
+    /// What tells the end.
+    pub signs: EndSigns,
+}
+
+/// Where an answer has the token of the next page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TokenPlace {
+    /// Paths in the body: the first that has a value counts.
+    Body(Vec<FieldPath>),
+    /// A header, lower case.
+    Header(String),
 }
 
 /// Keys of the `keyset` paginator.
@@ -156,7 +181,7 @@ pub struct Keyset {
     /// Parameter for its value; `None` when an expression carries it.
     pub param: Option<String>,
     /// Announced "more".
-    pub has_more: Option<FactPlace>,
+    pub has_more: Option<MoreSpec>,
     /// Whether a page begins with the records that have the value which was asked for.
     pub inclusive: bool,
     /// `stop_on = "empty_page"`: an empty page ends the walk although the server says that there is more.
@@ -166,12 +191,15 @@ pub struct Keyset {
 /// Keys of the `json_link` paginator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonLink {
-    /// Where the body has the link: its text, an object that holds it, or a list of such objects with their relations.
-    pub next_url_path: FieldPath,
+    /// Where the body has the link: its text, an object that holds it, or a list of such objects with their relations. The
+    /// first path that has one counts.
+    pub next_url_paths: Vec<FieldPath>,
     /// The relation to look for in a list.
     pub links_next_key: String,
     /// Whether the link gets back the parameters that it dropped.
     pub keep_params: bool,
+    /// What tells the end.
+    pub signs: EndSigns,
 }
 
 /// Keys of the `header_link` paginator.
@@ -183,6 +211,8 @@ pub struct HeaderLink {
     pub next_url_header: Option<String>,
     /// Whether the link gets back the parameters that it dropped.
     pub keep_params: bool,
+    /// What tells the end.
+    pub signs: EndSigns,
 }
 
 /// What a primary key that comes again in one walk means.

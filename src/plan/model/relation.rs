@@ -1,6 +1,8 @@
 //! What a resource runs for: rows of a parent, rows of lists.
 
 use super::FieldPath;
+use crate::plan::template::descend;
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// The resource whose rows this one runs for.
@@ -27,10 +29,29 @@ pub struct Parent {
 pub struct ParentField {
     /// What follows `parent.` in an expression.
     pub name: FieldPath,
-    /// The field of the parent's rows: the same, or the column in which they carry a field of their own parent.
+    /// The field of the parent's rows: the same, the column in which they carry a field of their own parent, or one that
+    /// holds the value as JSON text.
     pub field: FieldPath,
+    /// Where in that JSON the value is; empty: the field itself is meant.
+    pub within: Vec<String>,
     /// Whether there is no request without it: some expression does not say what its absence means.
     pub required: bool,
+}
+
+impl ParentField {
+    /// Its value, from that of the row's field. What is not there is null.
+    pub fn value(&self, of_row: &Value) -> Value {
+        if self.within.is_empty() {
+            return of_row.clone();
+        }
+        let json: Option<Value> = of_row.as_str().and_then(|text| serde_json::from_str(text).ok());
+        json.and_then(|json| descend(&json, &self.within)).unwrap_or_default()
+    }
+
+    /// The place of the value in the parent's rows.
+    pub fn place(&self) -> FieldPath {
+        FieldPath(self.field.0.iter().chain(&self.within).cloned().collect())
+    }
 }
 
 /// Several parents in one request.

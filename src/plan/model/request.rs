@@ -1,6 +1,6 @@
 //! The request of a resource, as the file describes it.
 
-use super::Text;
+use super::{FieldPath, Text};
 use crate::error::Result;
 use crate::plan::template::{Scope, Template};
 use serde_json::{Map, Value};
@@ -18,6 +18,39 @@ pub struct RequestSpec {
     pub headers: Vec<(String, Text)>,
     /// Body, if there is one.
     pub body: Option<BodySpec>,
+}
+
+impl RequestSpec {
+    /// The fields of the answer before that it shows (`page.body.FIELD`).
+    pub fn page_body_fields(&self) -> Vec<FieldPath> {
+        let mut fields = Vec::new();
+        for template in self.templates() {
+            for reference in template.references() {
+                let [root, member, rest @ ..] = reference.path.as_slice() else { continue };
+                let field = FieldPath(rest.to_vec());
+                if root == "page" && member == "body" && !fields.contains(&field) {
+                    fields.push(field);
+                }
+            }
+        }
+        fields
+    }
+
+    /// All texts that may hold expressions.
+    fn templates(&self) -> Vec<&Template> {
+        let mut templates = vec![&self.path];
+        templates.extend(self.params.iter().flat_map(|(_, texts)| texts).map(|text| &text.template));
+        templates.extend(self.headers.iter().map(|(_, text)| &text.template));
+        match &self.body {
+            Some(BodySpec::Json(json)) => json.add_templates(&mut templates),
+            Some(BodySpec::Form(fields)) => {
+                templates.extend(fields.iter().flat_map(|(_, texts)| texts).map(|text| &text.template));
+            }
+            Some(BodySpec::Raw(text)) => templates.push(&text.template),
+            None => {}
+        }
+        templates
+    }
 }
 
 /// The body of a request.
@@ -81,6 +114,15 @@ impl JsonTemplate {
             JsonTemplate::Text(text) => holds(text),
             JsonTemplate::Array(elements) => elements.iter().any(|element| element.any_text(holds)),
             JsonTemplate::Object(members) => members.iter().any(|(_, member)| member.any_text(holds)),
+        }
+    }
+
+    fn add_templates<'t>(&'t self, templates: &mut Vec<&'t Template>) {
+        match self {
+            JsonTemplate::Literal(_) => {}
+            JsonTemplate::Text(text) => templates.push(&text.template),
+            JsonTemplate::Array(elements) => elements.iter().for_each(|element| element.add_templates(templates)),
+            JsonTemplate::Object(members) => members.iter().for_each(|(_, member)| member.add_templates(templates)),
         }
     }
 

@@ -2,13 +2,29 @@
 
 use serde_json_path::JsonPath;
 
-/// A dotted path of field names, as the API spells them.
+/// A dotted path of field names, as the API spells them. Within a list a step `[N]` is the element of that index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldPath(pub Vec<String>);
 
+impl FieldPath {
+    /// The step to an element of a list.
+    pub fn index(index: usize) -> String {
+        format!("[{index}]")
+    }
+
+    /// The index that a step means within a list, if it can mean one.
+    pub fn index_of(step: &str) -> Option<usize> {
+        step.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+    }
+}
+
 impl std::fmt::Display for FieldPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join("."))
+        for (at, step) in self.0.iter().enumerate() {
+            let dot = if at == 0 || FieldPath::index_of(step).is_some() { "" } else { "." };
+            write!(f, "{dot}{step}")?;
+        }
+        Ok(())
     }
 }
 

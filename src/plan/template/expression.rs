@@ -2,6 +2,7 @@
 
 use super::filters;
 use super::{Reference, TemplateError};
+use crate::plan::model::FieldPath;
 use crate::plan::suggest;
 use minijinja::Value as EngineValue;
 use serde_json::Value;
@@ -20,7 +21,8 @@ enum Lexeme<'a> {
     Word(&'a str),
     /// The text between the quotes.
     Quoted(&'a str),
-    Number,
+    /// Its digits.
+    Number(&'a str),
     Symbol(&'a str),
 }
 
@@ -35,10 +37,16 @@ const ROOTS: [(&str, &[&str]); 7] = [
     ("record", &[]),
     ("partition", &[]),
     ("cursor", &["start", "end"]),
-    ("page", &["offset", "number", "limit", "cursor"]),
+    ("page", &["offset", "number", "limit", "cursor", "first", BODY]),
     ("vars", &[]),
     ("run", &["started_at"]),
 ];
+
+/// The member of `page` that has fields of its own.
+const BODY: &str = "body";
+
+/// Roots whose values may be lists.
+const ROOTS_WITH_LISTS: [&str; 4] = ["parent", "record", "partition", "page"];
 
 const KEYWORDS: [&str; 12] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if"];
 
@@ -183,7 +191,8 @@ fn lex(text: &str) -> Result<Vec<Token<'_>>, TemplateError> {
             let len = word_len(rest);
             (Lexeme::Word(&rest[..len]), len)
         } else if first.is_ascii_digit() {
-            (Lexeme::Number, rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()))
+            let len = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            (Lexeme::Number(&rest[..len]), len)
         } else if first == '"' || first == '\'' {
             let len =
                 quoted_len(rest, first).ok_or_else(|| error(start..text.len(), "the quoted text has no end", None))?;
@@ -265,7 +274,7 @@ fn check_test(tokens: &[Token<'_>], is: usize) -> Result<usize, TemplateError> {
     }
 }
 
-/// Reads `root.member.member` or `root["member"]` from a place on, and checks it.
+/// Reads `root.member.member`, `root["member"]` or `root.member[0]` from a place on, and checks it.
 fn read_name(tokens: &[Token<'_>], start: usize) -> Result<(Reference, usize), TemplateError> {
     let mut path = Vec::new();
     let mut i = start;
@@ -284,6 +293,13 @@ fn read_name(tokens: &[Token<'_>], start: usize) -> Result<(Reference, usize), T
                 if !member.contains('\\') =>
             {
                 path.push(member.to_owned());
+                i += 3;
+            }
+            [Some(Lexeme::Symbol("[")), Some(Lexeme::Number(digits)), Some(Lexeme::Symbol("]"))]
+                if path.len() > 1 && ROOTS_WITH_LISTS.contains(&path[0].as_str()) =>
+            {
+                let Ok(index) = digits.parse() else { break };
+                path.push(FieldPath::index(index));
                 i += 3;
             }
             _ => break,
@@ -313,10 +329,14 @@ fn check_name(path: &[String], range: Range<usize>, root_range: Range<usize>) ->
         let hint = format!("write `{root}.{example}`");
         return Err(error(range, format!("`{root}` is not a value of its own"), Some(hint)));
     };
+    let full = FieldPath(path.to_vec()).to_string();
+    if root == "page" && member == BODY {
+        let hint = || Some("write `page.body.FIELD`".to_owned());
+        return if path.len() > 2 { Ok(()) } else { Err(error(range, "`page.body` is not a value of its own", hint())) };
+    }
     if members.is_empty() || (members.contains(&member.as_str()) && path.len() == 2) {
         return Ok(());
     }
-    let full = path.join(".");
     let hint = suggest::did_you_mean(&full, full_names())
         .or_else(|| Some(format!("known are {}", suggest::list(members.iter().map(|m| format!("{root}.{m}"))))));
     Err(error(range, format!("unknown name `{full}`"), hint))
@@ -365,7 +385,13 @@ impl Branch {
         match self.value {
             Some(value) => value,
             None if self.members.is_empty() => EngineValue::UNDEFINED,
-            None => EngineValue::from_pairs(self.members.into_iter().map(|(name, branch)| (name, branch.into_value()))),
+            None => EngineValue::from_pairs(self.members.into_iter().map(|(name, branch)| {
+                let key = match FieldPath::index_of(&name) {
+                    Some(index) => EngineValue::from(index),
+                    None => EngineValue::from(name),
+                };
+                (key, branch.into_value())
+            })),
         }
     }
 }

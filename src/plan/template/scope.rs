@@ -27,6 +27,10 @@ pub struct Scope {
     pub page_limit: Option<u64>,
     /// `page.cursor`, of the type that the answer gave it: none on the first request.
     pub page_cursor: Option<Value>,
+    /// `page.first`; none where there is no page.
+    pub page_first: Option<bool>,
+    /// `page.body.FIELD`, of the answer before: none on the first request.
+    pub page_body: Vec<(FieldPath, Value)>,
     /// `vars.NAME`, rendered: a text, a list or an object.
     pub vars: Vec<(String, Value)>,
     /// `run.started_at`.
@@ -44,7 +48,7 @@ impl Scope {
         let (root, rest) = path.split_first()?;
         let number = |n: Option<u64>| n.map(Value::from);
         let value = match (root.as_str(), rest) {
-            ("parent", fields) => self.parent_value(fields),
+            ("parent", fields) => value_within(&self.parent, fields),
             ("record", fields) => self.record.as_ref().and_then(|record| descend(record, fields)),
             ("partition", [name, rest @ ..]) => {
                 self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
@@ -54,7 +58,9 @@ impl Scope {
             }
             ("cursor", [member]) if member == "start" => self.cursor_start.clone(),
             ("cursor", [member]) if member == "end" => self.cursor_end.clone(),
+            ("page", [member, fields @ ..]) if member == "body" => value_within(&self.page_body, fields),
             ("page", [member]) => match member.as_str() {
+                "first" => self.page_first.map(Value::from),
                 "offset" => number(self.page_offset),
                 "number" => number(self.page_number),
                 "limit" => number(self.page_limit),
@@ -65,13 +71,21 @@ impl Scope {
         };
         value.filter(|v| !v.is_null())
     }
-
-    /// A parent's field. The scope may hold the field itself or an object around it.
-    fn parent_value(&self, fields: &[String]) -> Option<Value> {
-        self.parent.iter().find_map(|(path, value)| descend(value, fields.strip_prefix(path.0.as_slice())?))
-    }
 }
 
-fn descend(value: &Value, path: &[String]) -> Option<Value> {
-    path.iter().try_fold(value, |value, key| value.get(key)).cloned()
+/// The value of a field. The scope may hold the field itself or an object around it.
+fn value_within(known: &[(FieldPath, Value)], fields: &[String]) -> Option<Value> {
+    known.iter().find_map(|(path, value)| descend(value, fields.strip_prefix(path.0.as_slice())?))
+}
+
+/// The value that steps lead to: names of members, indexes of elements.
+pub fn descend(value: &Value, path: &[String]) -> Option<Value> {
+    let mut value = value;
+    for step in path {
+        value = match value {
+            Value::Array(elements) => elements.get(FieldPath::index_of(step)?)?,
+            other => other.get(step)?,
+        };
+    }
+    Some(value.clone())
 }

@@ -3,7 +3,7 @@
 use super::lists::Combination;
 use super::source::Candidate;
 use crate::error::{Error, Kind};
-use crate::plan::model::{FieldPath, OnMissingField, Parent, PartitionRows, Partitions};
+use crate::plan::model::{FieldPath, OnMissingField, Parent, ParentField, PartitionRows, Partitions};
 use serde_json::{Map, Value};
 
 /// What a resource runs for, as the plan has it.
@@ -57,14 +57,14 @@ impl Relation {
                 let at = fields.iter().position(|f| f == field);
                 at.and_then(|at| row.values.get(at)).cloned().unwrap_or_default()
             };
-            if let Some(missing) = spec.fields.iter().find(|f| f.required && value(&f.field).is_null()) {
-                return Err(Box::new(lacks_field(spec, &missing.field, fields, &row.values)));
+            let of = |f: &ParentField| f.value(&value(&f.field));
+            if let Some(missing) = spec.fields.iter().find(|f| f.required && of(f).is_null()) {
+                return Err(Box::new(lacks_field(spec, &missing.place(), fields, &row.values)));
             }
-            member.parent =
-                spec.fields.iter().chain(&spec.further_fields).map(|f| (f.name.clone(), value(&f.field))).collect();
+            member.parent = spec.fields.iter().chain(&spec.further_fields).map(|f| (f.name.clone(), of(f))).collect();
             member.columns.extend(spec.include.iter().map(|(column, field)| (column.clone(), value(field))));
             member.from_warehouse = row.from_warehouse;
-            of_parent = Some(sorted(spec.fields.iter().map(|f| (f.field.to_string(), value(&f.field)))));
+            of_parent = Some(sorted(spec.fields.iter().map(|f| (f.place().to_string(), of(f)))));
         }
         if let (Some(spec), Some(combination)) = (&self.partitions, candidate.partition) {
             let wanted = spec.wanted();
@@ -139,7 +139,7 @@ fn lacks_column(spec: &Partitions, column: &str, combination: &Combination) -> M
 mod tests {
     use super::super::super::feed::ParentRow;
     use super::*;
-    use crate::plan::model::{ParentField, ParentScope, PartitionList};
+    use crate::plan::model::{ParentScope, PartitionList};
     use serde_json::json;
 
     fn path(text: &str) -> FieldPath {
@@ -148,7 +148,12 @@ mod tests {
 
     /// A child that uses `parent.id` and `parent.parent.id`, stores the title and the partition's region.
     fn relation(with_parent: bool, with_partitions: bool) -> Relation {
-        let field = |name: &str, field: &str| ParentField { name: path(name), field: path(field), required: true };
+        let field = |name: &str, field: &str| ParentField {
+            name: path(name),
+            field: path(field),
+            within: Vec::new(),
+            required: true,
+        };
         let parent = Parent {
             resource: "views".into(),
             fields: vec![field("parent.id", "videos_id"), field("id", "id")],

@@ -2,7 +2,7 @@
 
 use super::super::super::fixture::keyset;
 use super::*;
-use crate::plan::model::{CursorPaging, Keyset};
+use crate::plan::model::{CursorPaging, EndSigns, Keyset, TokenPlace};
 
 fn keyset_with(change: impl FnOnce(&mut Keyset)) -> Resource {
     let mut keys = keyset("id");
@@ -95,7 +95,7 @@ fn has_more_ends_a_keyset_walk_and_an_empty_page_against_it_is_an_error_unless_i
     };
     let declared = |stop: bool| {
         keyset_with(|keys| {
-            (keys.has_more, keys.stop_on_empty_page) = (Some(FactPlace::Body(path("has_more"))), stop);
+            (keys.has_more, keys.stop_on_empty_page) = (Some(more("has_more")), stop);
         })
     };
     let walked = walk(&declared(false), serve(10)).unwrap();
@@ -160,8 +160,11 @@ fn an_inclusive_record_that_changed_meanwhile_is_not_left_out() {
 fn a_cursor_of_a_header_is_followed_until_it_says_nothing() {
     let header = |has_more: Option<&str>| {
         resource(Paginator::Cursor(CursorPaging {
-            cursor: FactPlace::Header("x-next-cursor".into()),
-            has_more: has_more.map(|name| FactPlace::Header(name.into())),
+            cursor: TokenPlace::Header("x-next-cursor".into()),
+            signs: EndSigns {
+                has_more: has_more.map(|name| MoreSpec { place: FactPlace::Header(name.into()), is_last: false }),
+                ..EndSigns::default()
+            },
             ..cursor("unused")
         }))
     };
@@ -184,7 +187,7 @@ fn a_cursor_of_a_header_is_followed_until_it_says_nothing() {
 #[test]
 fn a_total_beside_cursors_ends_nothing_but_is_compared() {
     let mut keys = cursor("next");
-    keys.total = Some(total("total"));
+    keys.signs.total = Some(total("total"));
     let walked = walk(&resource(Paginator::Cursor(keys)), |page| match page.cursor {
         None => (json!({ "data": [1], "next": "b", "total": 1 }), Vec::new()),
         Some(_) => (json!({ "data": [2], "total": 1 }), Vec::new()),
