@@ -21,6 +21,7 @@ mod families;
 mod faults;
 mod filters;
 mod formats;
+mod hostile_paging;
 mod incremental;
 mod lock;
 mod mind;

@@ -42,8 +42,6 @@ const WRITES: [&str; 5] = [
     "primary_key = \"id\"",
 ];
 
-const RETRY: &str = "[client]\nretry = { base_delay = \"1ms\" }\n";
-
 #[test]
 fn a_walk_that_begins_again_gives_every_row_once_as_it_came_last() {
     for write in WRITES {
@@ -51,7 +49,7 @@ fn a_walk_that_begins_again_gives_every_row_once_as_it_came_last() {
             let server = scroll(2);
             let env = TestEnv::new();
             let warehouse = &env.destinations()[number];
-            env.pipeline(&pipeline(&server, &resource(write)).replace("[client]\n", RETRY));
+            env.pipeline(&pipeline(&server, &resource(write)));
             let outcome = env.load_into(warehouse, &[]).expect_code(0);
             let found = warehouse.query("SELECT count(*), count(DISTINCT id), min(version), max(version) FROM api.items");
             assert_eq!(found, [["10", "10", "3", "3"]], "{write}\n{}", outcome.transcript());
@@ -68,7 +66,7 @@ fn a_walk_does_not_begin_again_for_ever() {
     for write in WRITES {
         let server = scroll(usize::MAX);
         let env = TestEnv::new();
-        env.pipeline(&pipeline(&server, &resource(write)).replace("[client]\n", RETRY));
+        env.pipeline(&pipeline(&server, &resource(write)));
         env.load().expect_code(1).expect_stderr(&["begun again: 3 times", "scroll expired", "400"]);
         assert_eq!(server.requests().len(), 16, "four walks of four requests");
     }
@@ -78,7 +76,7 @@ fn a_walk_does_not_begin_again_for_ever() {
 fn an_error_between_leaves_no_row_twice_behind() {
     let server = scroll(usize::MAX);
     let env = TestEnv::new();
-    env.pipeline(&pipeline(&server, &resource("write_disposition = \"append\"")).replace("[client]\n", RETRY));
+    env.pipeline(&pipeline(&server, &resource("write_disposition = \"append\"")));
     env.load().expect_code(1);
     let whole = scroll(0);
     env.pipeline(&pipeline(&whole, &resource("write_disposition = \"append\"")));
@@ -92,7 +90,7 @@ fn a_cursor_that_is_ahead_waits_for_the_rows_of_the_walk() {
         let server = scroll(1);
         let env = TestEnv::new();
         let incremental = "incremental = { cursor_path = \"id\", start_param = \"from\", row_order = \"asc\" }\n";
-        env.pipeline(&pipeline(&server, &format!("{}{incremental}", resource(write))).replace("[client]\n", RETRY));
+        env.pipeline(&pipeline(&server, &format!("{}{incremental}", resource(write))));
         let outcome = env.load().expect_code(0);
         assert_eq!(outcome.resource("items")["cursor_after"], "9", "{}", outcome.transcript());
         assert_eq!(env.warehouse().query("SELECT count(*), count(DISTINCT id) FROM api.items"), [["10", "10"]]);
@@ -105,7 +103,7 @@ fn children_of_a_walk_that_begins_again_are_asked_for_once() {
     let env = TestEnv::new();
     let child = "[resources.notes]\nparent = \"items\"\nparams = { item = \"{{ parent.id }}\" }\npaginator = \"single_page\"\n";
     let text = format!("{}{child}", resource("primary_key = \"id\""));
-    env.pipeline(&pipeline(&server, &text).replace("[client]\n", RETRY));
+    env.pipeline(&pipeline(&server, &text));
     env.load().expect_code(0);
     assert_eq!(env.warehouse().query("SELECT count(*), count(DISTINCT id) FROM api.notes"), [["10", "10"]]);
 }
@@ -127,7 +125,7 @@ fn a_unit_of_a_fan_out_begins_again_by_itself() {
         let env = TestEnv::new();
         let partitions = "partitions = { values = [\"a\", \"b\", \"c\"] }\nparams = { team = \"{{ partition.value }}\" }\n";
         let text = format!("{}{partitions}", resource(write));
-        env.pipeline(&pipeline(&server, &text).replace("[client]\n", RETRY));
+        env.pipeline(&pipeline(&server, &text));
         let outcome = env.load().expect_code(0);
         let found = env.warehouse().query("SELECT count(*), count(DISTINCT id) FROM api.items");
         assert_eq!(found, [["9", "9"]], "{write}\n{}", outcome.transcript());
@@ -149,10 +147,10 @@ fn a_long_walk_begins_again_only_where_rows_are_recognised() {
     };
     let env = TestEnv::new();
     let appended = server();
-    env.pipeline(&pipeline(&appended, &resource("write_disposition = \"append\"")).replace("[client]\n", RETRY));
+    env.pipeline(&pipeline(&appended, &resource("write_disposition = \"append\"")));
     env.load().expect_code(1).expect_stderr(&["too much was loaded", "primary_key"]);
     let merged = server();
-    env.pipeline(&pipeline(&merged, &resource("primary_key = \"id\"")).replace("[client]\n", RETRY));
+    env.pipeline(&pipeline(&merged, &resource("primary_key = \"id\"")));
     env.load().expect_code(0);
     assert_eq!(env.warehouse().query("SELECT count(*), count(DISTINCT id) FROM api.items"), [["10", "10"]]);
 }

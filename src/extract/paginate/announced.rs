@@ -12,6 +12,10 @@ pub(super) struct Announced {
     total: Option<Total>,
     /// The total of the first answer that told.
     total_first: Option<Total>,
+    /// The largest total that was told.
+    total_max: Option<Total>,
+    /// The first page has more than the total: whatever that counts, it is not what is in the list.
+    is_refuted: bool,
     /// What this answer says.
     pub(super) has_more: Option<bool>,
     /// Whether it says so by telling which page is the last.
@@ -19,7 +23,7 @@ pub(super) struct Announced {
 }
 
 /// An announced total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Total {
     /// Of records.
     Records(u64),
@@ -31,6 +35,24 @@ impl Announced {
     /// The total, if one is known.
     pub(super) fn total(&self) -> Option<Total> {
         self.total
+    }
+
+    /// The total by which a page ends the list or does not. Behind a page with records it is the largest one told: a list that
+    /// shrank has an empty page at its end, and some servers count what is left.
+    pub(super) fn ending(&self, record_count: u64) -> Option<Total> {
+        let total = if record_count == 0 { self.total } else { self.total_max };
+        total.filter(|_| !self.is_refuted)
+    }
+
+    /// Holds the first page against the total.
+    pub(super) fn weigh(&mut self, page_count: u64, record_count: u64) {
+        if page_count == 1 {
+            self.is_refuted = match self.total {
+                Some(Total::Records(total)) => record_count > total,
+                Some(Total::Pages(total)) => record_count > 0 && total == 0,
+                None => false,
+            };
+        }
     }
 
     /// The total of records that was told last.
@@ -59,6 +81,7 @@ impl Announced {
         {
             self.total = Some(total);
             self.total_first.get_or_insert(total);
+            self.total_max = self.total_max.max(Some(total));
         }
         self.has_more = match has_more {
             Some(spec) => read_has_more(spec, facts, is_strict)?,

@@ -108,6 +108,7 @@ impl OffsetPaging {
     pub(super) fn next(&mut self, facts: &PageFacts<'_>, progress: &mut Progress, limits: &Limits) -> Result<Next> {
         let is_strict = is_strict(facts, progress, limits);
         progress.announced.read(self.keys.total.as_ref(), self.keys.has_more.as_ref(), facts, is_strict)?;
+        progress.announced.weigh(progress.page_count, progress.record_count);
         let received = facts.record_count;
         let step = match &mut self.seams {
             Some(seams) if received > 0 => seams.settle(facts.joined, self.offset, received),
@@ -193,6 +194,7 @@ impl NumberPaging {
     pub(super) fn next(&mut self, facts: &PageFacts<'_>, progress: &mut Progress, limits: &Limits) -> Result<Next> {
         let is_strict = is_strict(facts, progress, limits);
         progress.announced.read(self.keys.total.as_ref(), self.keys.has_more.as_ref(), facts, is_strict)?;
+        progress.announced.weigh(progress.page_count, progress.record_count);
         let pages = self.pages_skipped().saturating_add(progress.page_count);
         let position = Position {
             records: self.skipped().saturating_add(progress.record_count),
@@ -216,7 +218,8 @@ fn verdict(record_count: u64, progress: &Progress, position: &Position) -> Resul
     if let Some(reason) = progress.announced.end() {
         return Ok(Verdict::End(reason));
     }
-    let (total_reached, beyond_by_size) = match progress.announced.total() {
+    let total = progress.announced.ending(record_count);
+    let (total_reached, beyond_by_size) = match total {
         Some(Total::Records(total)) => {
             ((position.records >= total).then_some(total), position.records_by_size >= total)
         }
@@ -230,7 +233,7 @@ fn verdict(record_count: u64, progress: &Progress, position: &Position) -> Resul
         (1.., Some(_)) => Ok(Verdict::GoOn),
         (0, Some(_)) => Ok(Verdict::End(EndReason::EmptyPage)),
         (0, None) => {
-            let is_expected_more = says_more || (progress.announced.total().is_some() && !beyond_by_size);
+            let is_expected_more = says_more || (total.is_some() && !beyond_by_size);
             if !is_expected_more {
                 return Ok(Verdict::End(EndReason::EmptyPage));
             }

@@ -152,7 +152,7 @@ fn json_link(keys: &JsonLink, envelope: &Envelope) -> Result<(bool, Option<Strin
             return Err(Error::new(Kind::Paging, format!("the next link at `{path}` is a number, not a URL"))
                 .hint("a number of a page is followed by `paginator = { type = \"page_number\" }`"));
         }
-        if let Some(link) = fact.token("the next link", path)?.filter(|link| !link.trim().is_empty()) {
+        if let Some(link) = fact.token("the next link", path)?.filter(|link| is_link(link)) {
             return Ok((is_there, Some(link)));
         }
     }
@@ -203,7 +203,13 @@ pub(super) fn header_link(relation: &str, header: Option<&str>, headers: &Header
         Some(name) => headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned()),
         None => super::super::link::find(headers, relation),
     }
-    .filter(|link| !link.is_empty())
+    .filter(|link| is_link(link))
+}
+
+/// Whether a text is a link, and not the word that some servers write for none.
+fn is_link(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && !["null", "none", "false"].iter().any(|none| text.eq_ignore_ascii_case(none))
 }
 
 /// What follows an answer in a `header_link` walk.
@@ -239,12 +245,21 @@ fn next_link(
     let Some(link) = link else { return Ok(Next::End(EndReason::NoNextLink)) };
     let link = resolve(facts.url, &link)?;
     // A link to the page in hand is a repetition too.
-    seen.insert(facts.url.as_str());
-    if !seen.insert(link.as_str()) {
+    seen.insert(&identity(facts.url));
+    if !seen.insert(&identity(&link)) {
         return repeated_token(limits.on_repeat, "a next link", progress.page_count);
     }
     refuse_endless_emptiness(progress)?;
     Ok(Next::Page(PageRequest { link: Some(link), ..PageRequest::default() }))
+}
+
+/// What two links to the same page have in common: parameters in whatever order, however they are encoded.
+fn identity(link: &Url) -> String {
+    let mut params: Vec<_> = link.query_pairs().collect();
+    params.sort_unstable();
+    let mut without_query = link.clone();
+    without_query.set_query(None);
+    format!("{without_query} {params:?}")
 }
 
 /// A link against the address of its answer (RFC 3986 section 5). Behind proxies that end TLS many APIs write their own
