@@ -34,36 +34,48 @@ const WHOLE: &[Hostile] = &[
         let page = request.number_param("page", 1);
         Reply::json(json!({ "data": slice((page - 1) * 10, 10), "pages": "0" }))
     }),
-    ("the number of pages where the total should be", "{ type = \"offset\", limit = 10, total_path = \"total\" }", |request| {
-        Reply::json(json!({ "data": offset_page(request, 10).1, "total": 9 }))
-    }),
-    ("totals as text, with zeros behind a point", "{ type = \"offset\", limit = 10, total_path = \"total\" }", |request| {
-        Reply::json(json!({ "data": offset_page(request, 10).1, "total": " 95.00 " }))
-    }),
-    ("pages larger than asked for", "{ type = \"offset\", limit = 10, total_path = \"total\", prefetch = 4 }", |request| {
-        Reply::json(json!({ "data": offset_page(request, 25).1, "total": 95 }))
-    }),
+    (
+        "the number of pages where the total should be",
+        "{ type = \"offset\", limit = 10, total_path = \"total\" }",
+        |request| Reply::json(json!({ "data": offset_page(request, 10).1, "total": 9 })),
+    ),
+    (
+        "totals as text, with zeros behind a point",
+        "{ type = \"offset\", limit = 10, total_path = \"total\" }",
+        |request| Reply::json(json!({ "data": offset_page(request, 10).1, "total": " 95.00 " })),
+    ),
+    (
+        "pages larger than asked for",
+        "{ type = \"offset\", limit = 10, total_path = \"total\", prefetch = 4 }",
+        |request| Reply::json(json!({ "data": offset_page(request, 25).1, "total": 95 })),
+    ),
     ("page sizes that change", "{ type = \"offset\", limit = 10, prefetch = 4 }", |request| {
         let offset = request.number_param("offset", 0);
         Reply::json(slice(offset, [10, 10, 3, 10, 1, 7][offset % 6]))
     }),
-    ("an empty page in the middle, and has_more as text", "{ type = \"page_number\", has_more_path = \"more\" }", |request| {
-        let page = request.number_param("page", 1);
-        let data = if page == 5 { Vec::new() } else { slice((page - 1 - usize::from(page > 5)) * 10, 10) };
-        Reply::json(json!({ "data": data, "more": if page < 11 { "True" } else { "0" } }))
-    }),
+    (
+        "an empty page in the middle, and has_more as text",
+        "{ type = \"page_number\", has_more_path = \"more\" }",
+        |request| {
+            let page = request.number_param("page", 1);
+            let data = if page == 5 { Vec::new() } else { slice((page - 1 - usize::from(page > 5)) * 10, 10) };
+            Reply::json(json!({ "data": data, "more": if page < 11 { "True" } else { "0" } }))
+        },
+    ),
     ("204 behind the last page", "{ type = \"page_number\" }", |request| {
         match slice((request.number_param("page", 1) - 1) * 10, 10) {
             data if data.is_empty() => Reply::status(204),
             data => Reply::json(data),
         }
     }),
-    ("204 behind the last page, beside a declared total", "{ type = \"offset\", limit = 10, has_more_path = \"more\" }", |request| {
-        match offset_page(request, 10).1 {
+    (
+        "204 behind the last page, beside a declared total",
+        "{ type = \"offset\", limit = 10, has_more_path = \"more\" }",
+        |request| match offset_page(request, 10).1 {
             data if data.is_empty() => Reply::status(204),
             data => Reply::json(json!({ "data": data, "more": null })),
-        }
-    }),
+        },
+    ),
     ("no link, in words", "\"json_link\"", |request| {
         let from = request.number_param("from", 0);
         let none = ["null", "", "None", "false", "  "][from % 5];
@@ -77,7 +89,8 @@ const WHOLE: &[Hostile] = &[
     }),
     ("links with commas, several relations, bare words", "\"header_link\"", |request| {
         let from = request.number_param("from", 0);
-        let reply = Reply::json(slice(from, 10)).header("Link", "</videos?a=1,2;b>; rel=\"prev first\"; title=\"x, <y>; rel=next\"");
+        let reply = Reply::json(slice(from, 10))
+            .header("Link", "</videos?a=1,2;b>; rel=\"prev first\"; title=\"x, <y>; rel=next\"");
         let next = format!("</videos?fields=a,b&from={}>; rel=\"last NEXT\"", from + 10);
         let bare = format!("</videos?fields=a,b;c&from={}>;rel=next ; type=\"a\"", from + 10);
         match from {
@@ -118,7 +131,10 @@ fn cursors_come_back_as_they_were_given() {
     let long = format!("{}%+\u{e9}", "x".repeat(4096));
     let all: Vec<String> = CURSORS.iter().map(|c| (*c).to_owned()).chain([long]).collect();
     for (request_with, read) in [
-        ("cursor_param = \"after\" }", (|r: &Request| r.param("after").map(str::to_owned)) as fn(&Request) -> Option<String>),
+        (
+            "cursor_param = \"after\" }",
+            (|r: &Request| r.param("after").map(str::to_owned)) as fn(&Request) -> Option<String>,
+        ),
         (" }\njson = { after = \"{{ page.cursor }}\" }", |r: &Request| {
             let body: Value = serde_json::from_str(&r.body).expect("a JSON body");
             body["after"].as_str().map(str::to_owned).or_else(|| body.get("after").map(ToString::to_string))
@@ -167,8 +183,7 @@ fn a_cursor_never_writes_a_header_of_its_own() {
 
 #[test]
 fn a_link_to_itself_is_recognised_however_it_is_written() {
-    const LINKS: [&str; 4] =
-        ["/videos?a=1&b=x%20y", "/videos?b=x+y&a=1", "/videos?a=%31&b=x%20y#again", "?b=x y&a=1"];
+    const LINKS: [&str; 4] = ["/videos?a=1&b=x%20y", "/videos?b=x+y&a=1", "/videos?a=%31&b=x%20y#again", "?b=x y&a=1"];
     for link in LINKS {
         // The records differ in each answer, so that only the links tell.
         let server = Server::start(move |request| {
@@ -231,9 +246,17 @@ fn a_last_page_that_comes_again_is_an_error_or_the_end_and_never_stored_twice() 
 #[test]
 fn facts_that_are_no_facts_are_named() {
     for (paginator, body, says) in [
-        ("{ type = \"offset\", total_path = \"total\" }", json!({ "data": [1], "total": "many" }), "not a whole number"),
+        (
+            "{ type = \"offset\", total_path = \"total\" }",
+            json!({ "data": [1], "total": "many" }),
+            "not a whole number",
+        ),
         ("{ type = \"offset\", total_path = \"total\" }", json!({ "data": [1], "total": [3] }), "a list, not a number"),
-        ("{ type = \"offset\", has_more_path = \"more\" }", json!({ "data": [1], "more": 2 }), "neither true nor false"),
+        (
+            "{ type = \"offset\", has_more_path = \"more\" }",
+            json!({ "data": [1], "more": 2 }),
+            "neither true nor false",
+        ),
         ("\"json_link\"", json!({ "data": [1], "next": 2 }), "page_number"),
         ("\"json_link\"", json!({ "data": [1], "next": true }), "not a text or a number"),
         (
@@ -244,7 +267,10 @@ fn facts_that_are_no_facts_are_named() {
     ] {
         let server = Server::start(move |_| Reply::json(body.clone()));
         let env = TestEnv::new();
-        env.pipeline(&pipeline(&server, &format!("[resources.videos]\ndata_selector = \"data\"\npaginator = {paginator}\n")));
+        env.pipeline(&pipeline(
+            &server,
+            &format!("[resources.videos]\ndata_selector = \"data\"\npaginator = {paginator}\n"),
+        ));
         env.load().expect_code(1).expect_stderr(&[says]);
         assert_eq!(server.requests().len(), 1);
     }

@@ -23,7 +23,8 @@ fn endless_links(request: &Request) -> Reply {
     let page = request.number_param("page", 1);
     let data = if page == 2 { json!([]) } else { json!([{ "id": page }]) };
     let next = format!("/items?page={}", page + 1);
-    let body = json!({ "data": data, "next": next, "end_of_stream": page == 4, "meta": { "has_more": page < 4 }, "total": 3 });
+    let body =
+        json!({ "data": data, "next": next, "end_of_stream": page == 4, "meta": { "has_more": page < 4 }, "total": 3 });
     Reply::json(body).header("Link", format!("<{next}>; rel=next")).header("X-More", (page < 4).to_string())
 }
 
@@ -31,7 +32,11 @@ fn endless_links(request: &Request) -> Reply {
 fn a_link_that_stays_set_is_not_followed_behind_the_last_page() {
     for (paginator, expected, end) in [
         ("type = \"json_link\", last_page_path = \"end_of_stream\"", "1,3,4", "last page"),
-        ("type = \"json_link\", has_more_path = \"meta.has_more\", total_path = \"total\"", "1,3,4", "has_more is false"),
+        (
+            "type = \"json_link\", has_more_path = \"meta.has_more\", total_path = \"total\"",
+            "1,3,4",
+            "has_more is false",
+        ),
         ("type = \"json_link\", has_more_header = \"X-More\"", "1,3,4", "has_more is false"),
         ("type = \"json_link\", stop_on = \"empty_page\"", "1", "empty page"),
         ("type = \"header_link\", last_page_path = \"end_of_stream\"", "1,3,4", "last page"),
@@ -71,10 +76,18 @@ fn a_last_page_is_told_in_all_writings_and_by_every_paginator() {
 fn more_that_nothing_leads_to_is_an_error() {
     for (paginator, body, says) in [
         ("type = \"json_link\", has_more_path = \"more\"", json!({ "data": [1], "more": true }), "`next`"),
-        ("type = \"json_link\", last_page_path = \"last\"", json!({ "data": [1], "last": false, "next": null }), "`next`"),
+        (
+            "type = \"json_link\", last_page_path = \"last\"",
+            json!({ "data": [1], "last": false, "next": null }),
+            "`next`",
+        ),
         ("type = \"header_link\", last_page_path = \"last\"", json!({ "data": [1], "last": "no" }), "relation `next`"),
         ("type = \"json_link\", last_page_path = \"last\"", json!({ "data": [1] }), "no last_page"),
-        ("type = \"json_link\", last_page_path = \"last\"", json!({ "data": [1], "last": "maybe" }), "neither true nor false"),
+        (
+            "type = \"json_link\", last_page_path = \"last\"",
+            json!({ "data": [1], "last": "maybe" }),
+            "neither true nor false",
+        ),
     ] {
         let server = Server::start(move |_| Reply::json(body.clone()));
         let env = TestEnv::new();
@@ -90,7 +103,8 @@ fn a_total_beside_links_is_compared_and_ends_nothing() {
         let next = (page < 3).then(|| format!("/items?page={}", page + 1));
         Reply::json(json!({ "data": [{ "id": page }], "next": next, "total": 2 })).header("X-Total", "5")
     });
-    for (total, announced) in [("total_path = \"total\"", "announced 2"), ("total_header = \"X-Total\"", "announced 5")] {
+    for (total, announced) in [("total_path = \"total\"", "announced 2"), ("total_header = \"X-Total\"", "announced 5")]
+    {
         let env = loads(&server, &format!("paginator = {{ type = \"json_link\", {total} }}"), "1,2,3", "no next link");
         env.load().expect_code(0).expect_stderr(&[announced, "3 were received"]);
     }
@@ -103,10 +117,16 @@ fn the_first_of_several_places_that_has_something_leads_on() {
             "data": [{ "id": 1 }], "boards": [{ "items": { "cursor": "b" } }],
             "next_page_uri": null, "meta": { "next_page_url": "?page=2" }
         })),
-        (Some("b"), _) => Reply::json(json!({ "data": [{ "id": 2 }], "next_items": { "cursor": 12345678901234567890123_u128.to_string() } })),
-        (Some("12345678901234567890123"), _) => Reply::json(json!({ "data": [{ "id": 3 }], "next_items": { "cursor": null } })),
+        (Some("b"), _) => Reply::json(
+            json!({ "data": [{ "id": 2 }], "next_items": { "cursor": 12345678901234567890123_u128.to_string() } }),
+        ),
+        (Some("12345678901234567890123"), _) => {
+            Reply::json(json!({ "data": [{ "id": 3 }], "next_items": { "cursor": null } }))
+        }
         (_, Some("2")) => Reply::json(json!({ "data": [{ "id": 2 }], "next_page_uri": "/items?page=3", "meta": {} })),
-        (_, Some("3")) => Reply::json(json!({ "data": [{ "id": 3 }], "next_page_uri": "", "meta": { "next_page_url": null } })),
+        (_, Some("3")) => {
+            Reply::json(json!({ "data": [{ "id": 3 }], "next_page_uri": "", "meta": { "next_page_url": null } }))
+        }
         other => panic!("not asked for: {other:?}"),
     });
     for (paginator, end) in [
@@ -183,7 +203,11 @@ fn a_request_shows_fields_of_the_answer_before() {
     let server = Server::start(|request| {
         let body: Value = serde_json::from_str(&request.body).expect("a JSON body");
         let number = request.number;
-        let expected = if number == 0 { json!({ "page": 1 }) } else { json!({ "page": number + 1, "session": "s/1", "big": "9007199254740993000000", "tags": [1, null], "first": "x" }) };
+        let expected = if number == 0 {
+            json!({ "page": 1 })
+        } else {
+            json!({ "page": number + 1, "session": "s/1", "big": "9007199254740993000000", "tags": [1, null], "first": "x" })
+        };
         assert_eq!(body, expected);
         assert_eq!(request.header("x-session"), (number > 0).then_some("s/1"));
         let data = if number < 3 { json!([{ "id": number }]) } else { json!([]) };

@@ -51,10 +51,12 @@ fn a_walk_that_begins_again_gives_every_row_once_as_it_came_last() {
             let warehouse = &env.destinations()[number];
             env.pipeline(&pipeline(&server, &resource(write)));
             let outcome = env.load_into(warehouse, &[]).expect_code(0);
-            let found = warehouse.query("SELECT count(*), count(DISTINCT id), min(version), max(version) FROM api.items");
+            let found =
+                warehouse.query("SELECT count(*), count(DISTINCT id), min(version), max(version) FROM api.items");
             assert_eq!(found, [["10", "10", "3", "3"]], "{write}\n{}", outcome.transcript());
             let report = outcome.resource("items");
-            let discarded: u64 = report["discarded"].as_object().expect("rules").values().filter_map(Value::as_u64).sum();
+            let discarded: u64 =
+                report["discarded"].as_object().expect("rules").values().filter_map(Value::as_u64).sum();
             let loaded = report["rows"]["items"].as_u64().expect("a count");
             assert_eq!(report["records"].as_u64(), Some(loaded + discarded), "{write}: {report}");
         }
@@ -101,7 +103,8 @@ fn a_cursor_that_is_ahead_waits_for_the_rows_of_the_walk() {
 fn children_of_a_walk_that_begins_again_are_asked_for_once() {
     let server = scroll(1);
     let env = TestEnv::new();
-    let child = "[resources.notes]\nparent = \"items\"\nparams = { item = \"{{ parent.id }}\" }\npaginator = \"single_page\"\n";
+    let child =
+        "[resources.notes]\nparent = \"items\"\nparams = { item = \"{{ parent.id }}\" }\npaginator = \"single_page\"\n";
     let text = format!("{}{child}", resource("primary_key = \"id\""));
     env.pipeline(&pipeline(&server, &text));
     env.load().expect_code(0);
@@ -113,7 +116,8 @@ fn a_unit_of_a_fan_out_begins_again_by_itself() {
     let server = Server::start({
         let broken = AtomicUsize::new(0);
         move |request| {
-            let (team, page) = (request.param("team").unwrap_or_default().to_owned(), request.number_param("scroll", 0));
+            let (team, page) =
+                (request.param("team").unwrap_or_default().to_owned(), request.number_param("scroll", 0));
             if team == "b" && page == 2 && broken.fetch_add(1, Ordering::SeqCst) == 0 {
                 return Reply::new(400, "application/json", "{\"error\":\"scroll\"}");
             }
@@ -123,7 +127,8 @@ fn a_unit_of_a_fan_out_begins_again_by_itself() {
     });
     for write in WRITES {
         let env = TestEnv::new();
-        let partitions = "partitions = { values = [\"a\", \"b\", \"c\"] }\nparams = { team = \"{{ partition.value }}\" }\n";
+        let partitions =
+            "partitions = { values = [\"a\", \"b\", \"c\"] }\nparams = { team = \"{{ partition.value }}\" }\n";
         let text = format!("{}{partitions}", resource(write));
         env.pipeline(&pipeline(&server, &text));
         let outcome = env.load().expect_code(0);

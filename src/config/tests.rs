@@ -3,6 +3,8 @@ use crate::plan::model::*;
 use crate::plan::template::Template;
 use serde_json::json;
 
+mod paging;
+
 const GOOD: &str = r#"name = "shop"
 [vars]
 team = "growth"
@@ -637,7 +639,12 @@ fn paginators_have_the_documented_defaults_and_expressions_replace_parameters() 
     );
     assert_eq!(
         paginator("e"),
-        &Paginator::HeaderLink(HeaderLink { links_next_key: "next".into(), next_url_header: None, keep_params: true, signs: EndSigns::default() })
+        &Paginator::HeaderLink(HeaderLink {
+            links_next_key: "next".into(),
+            next_url_header: None,
+            keep_params: true,
+            signs: EndSigns::default()
+        })
     );
     let total = Some(TotalSpec { place: FactPlace::Header("x-total".into()), pages: false });
     assert_eq!(paginator("f"), &Paginator::Offset(Offset { offset_param: None, limit_param: None, total, ..defaults }));

@@ -395,6 +395,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn steps_of_indexes_lead_into_lists_and_are_names_elsewhere() {
+        let e = envelope(r#"{"a":[{"b":1},[2,3]],"[0]":"name","o":{"x":1}}"#);
+        let at = |steps: &[&str]| e.fact(&FieldPath(steps.iter().map(|s| (*s).to_owned()).collect())).unwrap();
+        assert_eq!(at(&["a", "[0]", "b"]), Some(Fact::Number("1".into())));
+        assert_eq!(at(&["a", "[1]", "[1]"]), Some(Fact::Number("3".into())));
+        assert_eq!(at(&["[0]"]), Some(Fact::Text("name".into())));
+        for absent in [&["a", "[2]"][..], &["o", "[0]"], &["a", "b"], &["a", "[0]", "b", "[0]"]] {
+            assert_eq!(at(absent), None, "{absent:?}");
+        }
+    }
+
+    #[test]
+    fn values_for_requests_keep_their_digits_and_have_a_depth() {
+        let value = |text: &str| Node::new(Bytes::copy_from_slice(text.as_bytes())).value();
+        let big = value(r#"{"n":9007199254740993,"m":[18446744073709551616,1.10,null,true,"x"]}"#).unwrap();
+        assert_eq!(big.to_string(), r#"{"n":9007199254740993,"m":["18446744073709551616","1.10",null,true,"x"]}"#);
+        assert!(value(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).is_err());
+    }
+
+    #[test]
     fn a_key_that_comes_twice_is_an_error_when_it_is_asked_for() {
         let e = envelope(r#"{"next":"/a","next":"/b","total":1}"#);
         assert_eq!(e.fact(&path("total")).unwrap(), Some(Fact::Number("1".into())));

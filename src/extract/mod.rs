@@ -9,6 +9,7 @@ pub mod envelope;
 mod fetch;
 pub mod format;
 pub mod link;
+mod page;
 pub mod paginate;
 mod poll;
 pub mod raw;
@@ -23,5 +24,6 @@ pub mod walk;
 mod fixture;
 
 pub use cursor::CursorValue;
+pub use page::{Page, PageSource};
 pub use paginate::{EndReason, Warning};
-pub use walk::{Page, PageSource, Walk, WalkSpec};
+pub use walk::{Walk, WalkSpec};

@@ -5,11 +5,12 @@ use super::ahead::Ahead;
 use super::envelope::Envelope;
 use super::fetch::{Fetched, Tries, fetch};
 use super::format::file::Files;
+use super::page::{Page, PageSource};
 use super::paginate::{EndReason, Join, Joined, Next, PageFacts, PageRequest, PageSeen, Paging, SeenPages, Warning};
 use super::repeats::RepeatedKeys;
 use super::select::{RecordSelector, Selection};
 use crate::error::{Error, Kind, Result};
-use crate::http::{self, Credentials, HeaderMap, Http, Meter, Response, describe, excerpt};
+use crate::http::{self, Credentials, HeaderMap, Http, Meter, Response};
 use crate::plan::model::{Client, FieldPath, Resource, ValueTest};
 use crate::plan::template::Scope;
 use arrow::array::ArrayRef;
@@ -35,42 +36,6 @@ pub struct WalkSpec {
     pub meter: Arc<Meter>,
     /// Where bodies go that are stored as files; none: they are read.
     pub files: Option<Arc<Files>>,
-}
-
-/// One page of records.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// Slices of the body: each a JSON array of records, or a single record.
-    pub records: Vec<Bytes>,
-    /// Records that are left out of them, because the page shares them with the one before it.
-    pub overlapping: u64,
-    /// Rows by which the list had moved since the page before, as far as that can be told.
-    pub moved: u64,
-    /// Number of the page, from 1.
-    pub number: u64,
-    /// Length of the body, bytes.
-    pub body_bytes: u64,
-    /// Where it came from.
-    pub source: PageSource,
-}
-
-/// Where a page came from, for errors about its records.
-#[derive(Debug, Clone)]
-pub struct PageSource {
-    /// Method and URL, without secrets.
-    pub request: String,
-    /// HTTP status.
-    pub status: u16,
-    /// The body.
-    body: Bytes,
-}
-
-impl PageSource {
-    /// An error with the request, the status and the start of the body.
-    #[must_use]
-    pub fn explain(&self, error: Error) -> Error {
-        error.with("request", &self.request).with("status", self.status).with("body", excerpt(&self.body))
-    }
 }
 
 /// A walk in progress.
@@ -171,7 +136,7 @@ impl Walk {
                 }
                 Fetched::Restart(response) => {
                     self.asks_for_restart = true;
-                    return Err(self.restart_error(*response));
+                    return Err(self.restart_error(&response));
                 }
             };
             match handed_out {
@@ -216,7 +181,8 @@ impl Walk {
 
     /// Begins with a request of its own: an address that an answer gave for it.
     pub fn begin_at(&mut self, link: Url) {
-        self.state = State::Ready(PageRequest { link: Some(link), is_whole: true, is_first: true, ..PageRequest::default() });
+        self.state =
+            State::Ready(PageRequest { link: Some(link), is_whole: true, is_first: true, ..PageRequest::default() });
     }
 
     /// Ends the walk although the list goes on.
@@ -321,11 +287,7 @@ impl Walk {
 
     fn hand_out(&mut self, response: Response, envelope: Envelope) -> Result<HandOut> {
         let number = self.page_count + 1;
-        let source = PageSource {
-            request: describe(&self.spec.resource.request.method, &response.url),
-            status: response.status,
-            body: response.body,
-        };
+        let source = PageSource::of(&self.spec.resource, &response);
         if number == 1 {
             self.check_expectation(&source)?;
         }
@@ -355,7 +317,7 @@ impl Walk {
             overlapping: joined.left_out,
             moved: joined.moved,
             number,
-            body_bytes: source.body.len() as u64,
+            body_bytes: source.body().len() as u64,
             source: source.clone(),
         };
         let (headers, url) = (response.headers, response.url);
@@ -367,7 +329,7 @@ impl Walk {
     /// Holds the first answer against what the file expects of it.
     fn check_expectation(&self, source: &PageSource) -> Result<()> {
         let expected = self.spec.resource.expect.as_ref().and_then(|expect| expect.path.as_ref());
-        let Some((path, test)) = expected.filter(|(path, test)| !http::has_value(&source.body, path, test)) else {
+        let Some((path, test)) = expected.filter(|(path, test)| !http::has_value(source.body(), path, test)) else {
             return Ok(());
         };
         let wanted = match test {
@@ -392,12 +354,8 @@ impl Walk {
         Ok(values)
     }
 
-    fn restart_error(&self, response: Response) -> Error {
-        let source = PageSource {
-            request: describe(&self.spec.resource.request.method, &response.url),
-            status: response.status,
-            body: response.body,
-        };
+    fn restart_error(&self, response: &Response) -> Error {
+        let source = PageSource::of(&self.spec.resource, &response);
         let message = "an answer asks for the list to be read again from its first page";
         self.place(source.explain(Error::new(Kind::Paging, message).with("response_actions", "restart")))
     }

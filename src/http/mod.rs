@@ -102,7 +102,6 @@ impl Response {
 
 /// What became of a request.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one per request, and it is nearly always a page")]
 pub enum Answer {
     /// A 2xx answer, or one that an entry of `response_actions` accepts. The body is empty after a 204.
     Page(Response),

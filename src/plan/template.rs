@@ -5,6 +5,7 @@
 
 mod expression;
 mod filters;
+mod lexer;
 mod scope;
 
 pub use scope::{Scope, descend};

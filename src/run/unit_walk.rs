@@ -138,7 +138,9 @@ impl<'a> UnitWalk<'a> {
         }
         let Some(dropped) = sink.begin_again(&task.resource) else {
             let hint = "with a `primary_key` and `merge` rows that come again are recognised, however many there are";
-            return Err(error.with("not possible", "too much was loaded since the first page to be dropped").hint(hint));
+            return Err(error
+                .with("not possible", "too much was loaded since the first page to be dropped")
+                .hint(hint));
         };
         if dropped > 0 {
             task.tracker.discard(&BTreeMap::from([(RESTARTED, dropped)]));

@@ -43,20 +43,19 @@ const POLL_TABLE: Table = Table {
     later: &[],
 };
 
-pub(super) const POLL: Key = Key::new(
-    "poll",
-    Kind::Table(&POLL_TABLE),
-    "Repeats a request until its answer is ready: each one of a walk",
-)
-.off();
+pub(super) const POLL: Key =
+    Key::new("poll", Kind::Table(&POLL_TABLE), "Repeats a request until its answer is ready: each one of a walk").off();
 
 const TOTAL_PATH: Key = Key::new("total_path", TEXT, "Where the body tells how many records there are in all");
 const TOTAL_PAGES_PATH: Key = Key::new("total_pages_path", TEXT, "Where the body tells how many pages there are");
 const TOTAL_HEADER: Key = Key::new("total_header", TEXT, "Header that tells how many records there are in all");
 const TOTAL_PAGES_HEADER: Key = Key::new("total_pages_header", TEXT, "Header that tells how many pages there are");
 const HAS_MORE_PATH: Key = Key::new("has_more_path", TEXT, "Where the body tells whether there is more");
-const LAST_PAGE_PATH: Key =
-    Key::new("last_page_path", TEXT, "Where the body tells whether this was the last page: the opposite of `has_more_path`");
+const LAST_PAGE_PATH: Key = Key::new(
+    "last_page_path",
+    TEXT,
+    "Where the body tells whether this was the last page: the opposite of `has_more_path`",
+);
 const HAS_MORE_HEADER: Key = Key::new("has_more_header", TEXT, "Header that tells whether there is more");
 const STOP_ON: Key = Key::new(
     "stop_on",

@@ -203,8 +203,7 @@ fn three_empty_pages_in_a_row_are_an_error_while_there_is_more() {
 
 #[test]
 fn a_hard_bound_wins_over_has_more() {
-    let resource =
-        offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(more("more")), Some(30)));
+    let resource = offset_with(|keys| (keys.has_more, keys.maximum_offset) = (Some(more("more")), Some(30)));
     let walked =
         walk(&resource, |page| (json!({ "data": rows(1000, page.offset.unwrap(), 10), "more": true }), Vec::new()));
     let walked = walked.unwrap();
@@ -219,8 +218,7 @@ fn a_hard_bound_wins_over_has_more() {
 
 #[test]
 fn advancing_by_the_limit_serves_servers_that_filter_after_paging() {
-    let resource =
-        offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(more("more"))));
+    let resource = offset_with(|keys| (keys.advance_by_limit, keys.has_more) = (true, Some(more("more"))));
     let walked = walk(&resource, |page| {
         let from = page.offset.unwrap();
         let data: Vec<_> = rows(40, from, 10).into_iter().filter(|row| row % 3 == 0).collect();

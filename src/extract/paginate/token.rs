@@ -293,5 +293,6 @@ pub(super) fn round_first_page(facts: &PageFacts<'_>, progress: &Progress) -> Op
     let is_round = record_count >= ROUND_COUNT && record_count.is_multiple_of(ROUND_COUNT);
     // A total says whether there is more.
     let is_silent = progress.announced.total().is_none();
-    (progress.page_count == 1 && facts.is_list && is_round && is_silent).then_some(Warning::RoundFirstPage { record_count })
+    (progress.page_count == 1 && facts.is_list && is_round && is_silent)
+        .then_some(Warning::RoundFirstPage { record_count })
 }

@@ -94,7 +94,11 @@ impl Keys<'_, '_, '_> {
     fn fields(&mut self, name: &str) -> Option<Vec<FieldPath>> {
         let node = self.table.get(name)?;
         if node.one_or_many().is_empty() {
-            self.refuse(name, &format!("`{name}` names no place"), "write one path, or several of which the first counts");
+            self.refuse(
+                name,
+                &format!("`{name}` names no place"),
+                "write one path, or several of which the first counts",
+            );
         }
         Some(node.one_or_many().iter().filter_map(|node| path::place(node, self.scope)).collect())
     }
@@ -324,7 +328,8 @@ pub(super) fn warn_of_unset(resource: &Resource, uses: &[Use], scope: &mut Scope
             Paginator::Auto | Paginator::SinglePage | Paginator::JsonLink(_) | Paginator::HeaderLink(_) => false,
         };
         if !is_set {
-            let message = format!("`page.{member}` has no value in `{}`, whose paginator is `{kind}`", resource.name);
+            let name = used.name();
+            let message = format!("`{name}` has no value in `{}`, whose paginator is `{kind}`", resource.name);
             scope.found.warning(used.span.clone(), message);
         }
     }

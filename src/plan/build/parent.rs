@@ -128,14 +128,18 @@ fn place_in_rows(
     let column = names::column_name(&list.0);
     scope
         .found
-        .error(span.clone(), format!("the rows of `{resource}` don't keep `{list}` as a list: it has a table of its own"))
+        .error(
+            span.clone(),
+            format!("the rows of `{resource}` don't keep `{list}` as a list: it has a table of its own"),
+        )
         .help(format!("keep it in one column: `columns.{column} = {{ type = \"JSON\" }}` in `{resource}`"));
     None
 }
 
 /// Whether a field of a resource's rows is kept as JSON.
 fn is_json_column(layers: &Layers<'_>, path: &[String]) -> bool {
-    let hint = layers.get("columns").and_then(Node::as_table).and_then(|columns| columns.get(&names::column_name(path)));
+    let hint =
+        layers.get("columns").and_then(Node::as_table).and_then(|columns| columns.get(&names::column_name(path)));
     let declared = hint.and_then(Node::as_table).and_then(|hint| hint.get("type")).and_then(Node::resolved);
     declared.is_some_and(|data_type| data_type.eq_ignore_ascii_case("JSON"))
 }

@@ -148,7 +148,10 @@ fn refuse_looking_into_scalars(partitions: &Partitions, uses: Uses<'_>, scope: &
         let is_scalar = |list: &PartitionList| columns_of(list).is_some_and(|all| all.contains(&used.path[1].as_str()));
         if partitions.lists.iter().any(is_scalar) {
             let message = format!("`{}` never has a value: `{column}` is a single value", used.name());
-            scope.found.error(used.span.clone(), message).help(format!("use `{column}`, or take the rows from a file or query"));
+            scope
+                .found
+                .error(used.span.clone(), message)
+                .help(format!("use `{column}`, or take the rows from a file or query"));
         }
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn body(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> 
 /// An object is merged with inherited ones by key; anything else stands alone.
 fn json_body(node: &Node, own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<BodySpec> {
     if let Some(text) = node.as_text().filter(json_text::is_json) {
-        return json_text::json(&text, scope).map(BodySpec::Json);
+        return json_text::json(text, scope).map(BodySpec::Json);
     }
     if node.as_table().is_none() {
         return json(node, scope).map(BodySpec::Json);

@@ -1,6 +1,7 @@
 //! What an expression uses: its names, filters and tests, each with its place. And its evaluation.
 
 use super::filters;
+use super::lexer::{Lexeme, Token, lex};
 use super::{Reference, TemplateError};
 use crate::plan::model::FieldPath;
 use crate::plan::suggest;
@@ -14,21 +15,6 @@ pub(super) struct Analysis {
     pub(super) references: Vec<Reference>,
     /// Set when the expression is one name and nothing else.
     pub(super) single_name: Option<Vec<String>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Lexeme<'a> {
-    Word(&'a str),
-    /// The text between the quotes.
-    Quoted(&'a str),
-    /// Its digits.
-    Number(&'a str),
-    Symbol(&'a str),
-}
-
-struct Token<'a> {
-    lexeme: Lexeme<'a>,
-    range: Range<usize>,
 }
 
 /// Roots with their members; an empty list: any.
@@ -175,58 +161,8 @@ fn closing(tokens: &[Token<'_>], open: usize) -> usize {
     tokens.len() - 1
 }
 
-fn error(range: Range<usize>, message: impl Into<String>, hint: Option<String>) -> TemplateError {
+pub(super) fn error(range: Range<usize>, message: impl Into<String>, hint: Option<String>) -> TemplateError {
     TemplateError { range, message: message.into(), hint }
-}
-
-fn lex(text: &str) -> Result<Vec<Token<'_>>, TemplateError> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let start = text.len() - rest.len();
-        let (lexeme, len) = if first.is_whitespace() {
-            rest = &rest[first.len_utf8()..];
-            continue;
-        } else if first.is_alphabetic() || first == '_' {
-            let len = word_len(rest);
-            (Lexeme::Word(&rest[..len]), len)
-        } else if first.is_ascii_digit() {
-            let len = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-            (Lexeme::Number(&rest[..len]), len)
-        } else if first == '"' || first == '\'' {
-            let len =
-                quoted_len(rest, first).ok_or_else(|| error(start..text.len(), "the quoted text has no end", None))?;
-            (Lexeme::Quoted(&rest[1..len - 1]), len)
-        } else {
-            let len = if ["==", "!=", "<=", ">=", "//", "**"].iter().any(|s| rest.starts_with(s)) {
-                2
-            } else {
-                first.len_utf8()
-            };
-            (Lexeme::Symbol(&rest[..len]), len)
-        };
-        tokens.push(Token { lexeme, range: start..start + len });
-        rest = &rest[len..];
-    }
-    Ok(tokens)
-}
-
-fn word_len(text: &str) -> usize {
-    text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
-}
-
-/// Length of a quoted text with its quotes.
-fn quoted_len(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (i, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(i + 1),
-            _ => {}
-        }
-    }
-    None
 }
 
 /// `name=` in the arguments of a filter.
@@ -332,7 +268,11 @@ fn check_name(path: &[String], range: Range<usize>, root_range: Range<usize>) ->
     let full = FieldPath(path.to_vec()).to_string();
     if root == "page" && member == BODY {
         let hint = || Some("write `page.body.FIELD`".to_owned());
-        return if path.len() > 2 { Ok(()) } else { Err(error(range, "`page.body` is not a value of its own", hint())) };
+        return if path.len() > 2 {
+            Ok(())
+        } else {
+            Err(error(range, "`page.body` is not a value of its own", hint()))
+        };
     }
     if members.is_empty() || (members.contains(&member.as_str()) && path.len() == 2) {
         return Ok(());

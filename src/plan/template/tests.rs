@@ -267,3 +267,31 @@ fn the_values_of_a_batch_are_joined_in_texts_and_stay_a_list_in_json() {
     assert_eq!(template("{{ parent.id }}").render_json(&scope).unwrap(), Some(json!([1, "a/b"])));
     assert_eq!(template("{{ parent.id | join(';') }}").render(&scope).unwrap().as_deref(), Some("1;a/b"));
 }
+
+#[test]
+fn indexes_lead_into_lists_and_fields_of_the_answer_before_are_known() {
+    let scope = Scope {
+        partition: vec![("x".into(), json!([[7, 8], { "a": [{ "b": "c" }] }]))],
+        page_first: Some(false),
+        page_body: vec![(FieldPath(vec!["meta".into(), "ids".into()]), json!([3, null]))],
+        ..Scope::default()
+    };
+    for (text, expected) in [
+        ("{{ partition.x[0][1] }}", Some(json!(8))),
+        ("{{ partition.x[1].a[0].b }}", Some(json!("c"))),
+        ("{{ partition.x[1].a[00]['b'] | upper }}", Some(json!("C"))),
+        ("{{ partition.x[0][0] + partition.x[0][1] }}", Some(json!(15))),
+        ("{{ partition.x[9] }}", None),
+        ("{{ partition.x[9] | default('none') }}", Some(json!("none"))),
+        ("{{ page.body.meta.ids }}", Some(json!([3, null]))),
+        ("{{ page.body.meta.ids[0] }}", Some(json!(3))),
+        ("{{ page.body.meta.ids[1] }}", None),
+        ("{{ page.body.other }}", None),
+        ("{{ 'once' if page.first }}", None),
+        ("{{ 'again' if not page.first }}", Some(json!("again"))),
+    ] {
+        assert_eq!(Template::parse(text).unwrap().render_json(&scope).unwrap(), expected, "{text}");
+    }
+    let mistake = Template::parse("{{ page.body }}").unwrap_err();
+    assert_eq!(mistake.hint.as_deref(), Some("write `page.body.FIELD`"));
+}

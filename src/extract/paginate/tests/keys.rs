@@ -1,6 +1,6 @@
 //! `keyset`, `header_cursor`, and links in all their forms.
 
-use super::super::super::fixture::keyset;
+use super::super::super::fixture::{cursor, json_link, keyset, offset, page_number};
 use super::*;
 use crate::plan::model::{CursorPaging, EndSigns, Keyset, TokenPlace};
 
@@ -254,4 +254,81 @@ fn auto_suggests_a_keyset_where_lists_are_made_like_stripes() {
         "{}",
         error.report()
     );
+}
+
+#[test]
+fn a_flag_of_the_last_page_ends_links_that_stay_set() {
+    for (no, yes) in
+        [(json!(false), json!(true)), (json!("0"), json!("1")), (json!(null), json!("Yes")), (json!(""), json!(1))]
+    {
+        let mut resource = resource(json_link("next"));
+        if let Paginator::JsonLink(keys) = &mut resource.paginator {
+            keys.signs.has_more = Some(MoreSpec { place: FactPlace::Body(path("end")), is_last: true });
+        }
+        let walked = walk(&resource, |page| {
+            let number = page.link.as_ref().map_or(1, |link| link.query().unwrap().parse::<u64>().unwrap());
+            let body = json!({ "data": [number], "next": format!("?{}", number + 1), "end": if number == 3 { &yes } else { &no } });
+            (body, Vec::new())
+        });
+        let walked = walked.unwrap();
+        assert_eq!((walked.rows, walked.end), (vec![1, 2, 3], EndReason::LastPage), "{no} {yes}");
+    }
+}
+
+#[test]
+fn only_the_first_request_of_a_walk_is_the_first() {
+    for paginator in [
+        Paginator::Cursor(cursor("next")),
+        json_link("next"),
+        Paginator::Offset(offset(1)),
+        Paginator::PageNumber(page_number()),
+    ] {
+        let mut firsts = Vec::new();
+        let mut number = 0;
+        walk(&resource(paginator), |page| {
+            firsts.push(page.is_first);
+            number += 1;
+            let next = (number < 3).then(|| format!("?{number}"));
+            let data = if number < 3 { json!([number]) } else { json!([]) };
+            (json!({ "data": data, "next": next }), Vec::new())
+        })
+        .unwrap();
+        assert_eq!(firsts, [true, false, false]);
+    }
+}
+
+#[test]
+fn a_link_is_the_same_in_any_order_and_encoding_and_another_with_other_values() {
+    for (link, is_same) in [
+        ("/v1/b?a=1&b=x%20y", true),
+        ("/v1/b?b=x+y&a=1", true),
+        ("/v1/b?a=%31&b=x y#top", true),
+        ("/v1/b?a=1&b=x%2By", false),
+        ("/v1/b?a=1", false),
+        ("/v1/c?a=1&b=x%20y", false),
+    ] {
+        let mut number = 0;
+        let walked = walk(&resource(json_link("next")), |_| {
+            number += 1;
+            let next = [Some("/v1/b?a=1&b=x%20y"), Some(link), None][number.min(3) - 1];
+            (json!({ "data": [number], "next": next }), Vec::new())
+        });
+        let expected = if is_same { "page 2 gives a next link that was followed before" } else { "no error" };
+        assert!(message(walked).starts_with(expected), "{link}");
+    }
+}
+
+#[test]
+fn a_total_that_counts_something_else_ends_nothing_while_pages_have_records() {
+    // What is told on each page of ten, by the offset.
+    let tells: [fn(u64) -> u64; 5] =
+        [|from| 45 - from.min(45), |_| 0, |_| 5, |from| if from == 0 { 45 } else { 12 }, |from| 46 - from / 10];
+    for tell in tells {
+        let resource = offset_with(|keys| keys.total = Some(total("total")));
+        let walked = walk(&resource, |page| {
+            let from = page.offset.unwrap();
+            (json!({ "data": rows(45, from, 10), "total": tell(from) }), Vec::new())
+        });
+        assert_eq!(walked.unwrap().rows, (0..45).collect::<Vec<_>>());
+    }
 }
