@@ -355,7 +355,7 @@ impl Walk {
     }
 
     fn restart_error(&self, response: &Response) -> Error {
-        let source = PageSource::of(&self.spec.resource, &response);
+        let source = PageSource::of(&self.spec.resource, response);
         let message = "an answer asks for the list to be read again from its first page";
         self.place(source.explain(Error::new(Kind::Paging, message).with("response_actions", "restart")))
     }
