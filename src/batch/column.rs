@@ -6,7 +6,7 @@ use crate::schema::number::{Decimal, Plain};
 use crate::schema::reading::Reading;
 use crate::schema::temporal::{self, Temporal};
 use crate::schema::types::{Numbers, Observed, Uniform};
-use crate::schema::widen::{parse_text, widen_array};
+use crate::schema::widen::{parse_text, reads_as, widen_array};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float64Array,
     Int64Array, StringArray, TimestampMicrosecondArray,
@@ -14,6 +14,16 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use std::sync::Arc;
+
+/// What became of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Fit {
+    /// It is in the column.
+    Fits,
+    /// It is no value of the type that the column is held to. Nothing was added.
+    Refused,
+}
 
 /// Values of one column, appended row by row.
 #[derive(Debug)]
@@ -28,6 +38,8 @@ pub struct ColumnBuffer {
     /// Largest magnitude among the 64-bit integers since `observed` was brought up to date.
     magnitude_max: u64,
     touched: bool,
+    /// Whether it keeps its type: a value that does not fit is refused.
+    held: bool,
 }
 
 #[derive(Debug)]
@@ -61,6 +73,7 @@ impl ColumnBuffer {
             valid: BooleanBufferBuilder::new(0),
             magnitude_max: 0,
             touched: false,
+            held: false,
         }
     }
 
@@ -69,6 +82,18 @@ impl ColumnBuffer {
     pub fn reading(mut self, reading: Reading) -> Self {
         self.reading = reading;
         self
+    }
+
+    /// Has the column keep its type. One that was always null has none yet, and takes any.
+    #[must_use]
+    pub fn holding_its_type(mut self) -> Self {
+        self.held = self.declared.is_some() || !self.observed.is_null();
+        self
+    }
+
+    /// Its type so far.
+    pub fn data_type(&self) -> ColumnType {
+        self.data_type
     }
 
     /// Rows so far.
@@ -122,16 +147,20 @@ impl ColumnBuffer {
     ///
     /// # Errors
     /// The column's values can't be converted: a fault of the program.
-    pub fn boolean(&mut self, value: bool) -> Result<()> {
+    pub fn boolean(&mut self, value: bool) -> Result<Fit> {
+        let text: &[u8] = if value { b"true" } else { b"false" };
+        if !matches!(self.data, Data::Bool(_)) && self.is_refused(Observed::of_boolean(), text) {
+            return Ok(Fit::Refused);
+        }
         if !matches!(self.data, Data::Bool(_)) && self.declared.is_none() {
             self.see(Observed::of_boolean())?;
         }
         match &mut self.data {
             Data::Bool(values) => values.append(value),
-            _ => self.push_text(if value { b"true" } else { b"false" }),
+            _ => self.push_text(text),
         }
         self.valid();
-        Ok(())
+        Ok(Fit::Fits)
     }
 
     /// Adds a whole number of 64 bits; `token` is its text.
@@ -139,7 +168,7 @@ impl ColumnBuffer {
     /// # Errors
     /// As [`ColumnBuffer::boolean`].
     #[inline]
-    pub fn int(&mut self, value: i64) -> Result<()> {
+    pub fn int(&mut self, value: i64) -> Result<Fit> {
         if let Data::Int(values) = &mut self.data {
             values.push(value);
             self.magnitude_max = self.magnitude_max.max(value.unsigned_abs());
@@ -147,12 +176,15 @@ impl ColumnBuffer {
                 self.see(Observed::of_numbers(Numbers::of_i64(value)))?;
             }
             self.valid();
-            return Ok(());
+            return Ok(Fit::Fits);
         }
         self.int_elsewhere(value)
     }
 
-    fn int_elsewhere(&mut self, value: i64) -> Result<()> {
+    fn int_elsewhere(&mut self, value: i64) -> Result<Fit> {
+        if self.held && self.is_refused(Observed::of_numbers(Numbers::of_i64(value)), value.to_string().as_bytes()) {
+            return Ok(Fit::Refused);
+        }
         if self.declared.is_none() {
             self.see(Observed::of_numbers(Numbers::of_i64(value)))?;
         }
@@ -164,18 +196,21 @@ impl ColumnBuffer {
             _ => self.push_text(value.to_string().as_bytes()),
         }
         self.valid();
-        Ok(())
+        Ok(Fit::Fits)
     }
 
     /// Adds a number by its token.
     ///
     /// # Errors
     /// As [`ColumnBuffer::boolean`].
-    pub fn number(&mut self, token: &[u8], fraction: bool) -> Result<()> {
+    pub fn number(&mut self, token: &[u8], fraction: bool) -> Result<Fit> {
         if self.declared.is_some() {
+            if self.is_refused(Observed::default(), token) {
+                return Ok(Fit::Refused);
+            }
             self.push_text(token);
             self.valid();
-            return Ok(());
+            return Ok(Fit::Fits);
         }
         if let (Data::Double(values), Some(plain)) = (&mut self.data, Plain::parse(token)) {
             let seen = Numbers::of_plain(&plain);
@@ -193,7 +228,10 @@ impl ColumnBuffer {
             values.push(number.to_f64());
             self.observed = self.observed.join(Observed::of_numbers(seen));
             self.valid();
-            return Ok(());
+            return Ok(Fit::Fits);
+        }
+        if self.is_refused(Observed::of_numbers(seen), token) {
+            return Ok(Fit::Refused);
         }
         self.see(Observed::of_numbers(seen))?;
         let scale = self.scale();
@@ -206,7 +244,7 @@ impl ColumnBuffer {
             _ => self.push_text(number.canonical().as_bytes()),
         }
         self.valid();
-        Ok(())
+        Ok(Fit::Fits)
     }
 
     /// Adds a string.
@@ -214,10 +252,15 @@ impl ColumnBuffer {
     /// # Errors
     /// As [`ColumnBuffer::boolean`].
     #[inline]
-    pub fn text(&mut self, text: &[u8]) -> Result<()> {
-        if self.declared.is_some() && self.reading.empty_is_null() && text.trim_ascii().is_empty() {
-            self.null();
-            return Ok(());
+    pub fn text(&mut self, text: &[u8]) -> Result<Fit> {
+        if self.declared.is_some() {
+            if self.reading.empty_is_null() && text.trim_ascii().is_empty() {
+                self.null();
+                return Ok(Fit::Fits);
+            }
+            if self.is_refused(Observed::default(), text) {
+                return Ok(Fit::Refused);
+            }
         }
         let temporal = if self.declared.is_some() { None } else { temporal::parse(text) };
         match (&mut self.data, temporal) {
@@ -229,14 +272,17 @@ impl ColumnBuffer {
             (Data::Time(values), Some(Temporal::Zoned(micros, form))) if self.observed.zoned == Uniform::All(form) => {
                 values.push(micros);
             }
-            _ => self.text_elsewhere(text, temporal)?,
+            _ => return self.text_elsewhere(text, temporal),
         }
         self.valid();
-        Ok(())
+        Ok(Fit::Fits)
     }
 
-    fn text_elsewhere(&mut self, text: &[u8], temporal: Option<Temporal>) -> Result<()> {
+    fn text_elsewhere(&mut self, text: &[u8], temporal: Option<Temporal>) -> Result<Fit> {
         let seen = temporal.map_or(Observed { text: true, ..Observed::default() }, Observed::of_temporal);
+        if self.declared.is_none() && self.is_refused(seen, text) {
+            return Ok(Fit::Refused);
+        }
         self.see(seen)?;
         match (&mut self.data, temporal) {
             (Data::Date(values), Some(Temporal::Date(days))) => values.push(days),
@@ -244,7 +290,24 @@ impl ColumnBuffer {
             (Data::Time(values), Some(Temporal::Local(micros, _) | Temporal::Zoned(micros, _))) => values.push(micros),
             _ => self.push_text(text),
         }
-        Ok(())
+        self.valid();
+        Ok(Fit::Fits)
+    }
+
+    /// Whether the column is held to a type that a value is not of: `seen` is what it shows, `text` how it is written.
+    ///
+    /// Values that fit one by one don't widen the column together either, so the order of values decides nothing.
+    #[inline]
+    fn is_refused(&self, seen: Observed, text: &[u8]) -> bool {
+        self.held && self.would_widen(seen, text)
+    }
+
+    #[cold]
+    fn would_widen(&self, seen: Observed, text: &[u8]) -> bool {
+        match self.declared {
+            Some(declared) => !reads_as(text, declared, &self.reading),
+            None => self.settled().join(seen).column_type() != self.data_type,
+        }
     }
 
     /// Adds the JSON text of a value, in a column that is declared as JSON.

@@ -1,5 +1,7 @@
 //! The decoder: one pass over a page's records.
 
+use super::column::Fit;
+use super::judge::{Judge, LeftOut};
 use super::pass::Pass;
 use super::shape::{ROOT, Shape, ShapeSpec, TableId};
 use super::{Chunk, ChunkColumn, Decoded, Lineage};
@@ -18,6 +20,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The rule by which a record is left out whose key comes again later on the page.
 pub const REPEATED_KEY: &str = "repeated_key";
+
+/// The rule by which a record is left out that the filter of the resource does not let through.
+pub const FILTERED: &str = "filtered";
 
 /// How records are read.
 #[derive(Debug, Clone)]
@@ -43,50 +48,104 @@ impl DecodeSpec {
 /// Columns that the request brought, the same for every row of a page: from the parent, the partition, or `add_columns`.
 pub type ParentColumns = [(String, Value)];
 
+/// Whether the filter of the resource leaves a record out. It is asked of records that the contract is about.
+pub type IsFiltered<'f> = &'f dyn Fn(&[u8]) -> Result<bool>;
+
+/// What one pass over a page came to.
+struct Passed {
+    out: Decoded,
+    root_ids: Vec<u128>,
+    /// Which of the records with a cursor have no row.
+    absent: Vec<usize>,
+    /// Rows that must not be in the tables: the page has to be read again.
+    left_out: LeftOut,
+}
+
 /// Decodes the pages of one resource, and learns its shape from them.
 #[derive(Debug)]
 pub struct Decoder {
     shape: Shape,
     spec: DecodeSpec,
+    /// The tables as the run found them, if there is a contract to hold data against.
+    catalog: Catalog,
 }
 
 impl Decoder {
-    /// A decoder that knows what the catalog knows.
+    /// A decoder that knows what the catalog knows. A contract holds data against that, whatever the run learns.
     pub fn new(spec: DecodeSpec, catalog: &Catalog) -> Self {
-        Decoder { shape: Shape::new(spec.shape.clone(), catalog), spec }
+        let shape = Shape::new(spec.shape.clone(), catalog);
+        let catalog = if spec.shape.contract.modes.evolves() { Catalog::default() } else { catalog.clone() };
+        Decoder { shape, spec, catalog }
     }
 
     /// Decodes a page: each part is a JSON array of records, or one record.
     ///
     /// # Errors
     /// `Kind::Body`: a part is not JSON. `Kind::Data`: a record breaks a rule of the pipeline. The context `at` says which
-    /// record and byte. Nothing of the page is kept then.
+    /// record and byte, and `schema_contract` that it would change a table. Nothing of the page is kept then.
     pub fn decode(&mut self, parts: &[impl AsRef<[u8]>], parent: &ParentColumns) -> Result<Decoded> {
-        let mut out = Decoded::default();
-        let mut pass = Pass::new(&mut self.shape, &self.spec, parent);
-        let mut result = Ok(());
-        for (number, part) in parts.iter().enumerate() {
-            pass.part_number = number;
-            result = pass.part(part.as_ref(), &mut out);
-            if result.is_err() {
-                break;
-            }
-        }
-        let ids = std::mem::take(&mut pass.ids);
-        if let Err(error) = result.and_then(|()| self.finish(ids, parent, &mut out)) {
-            self.shape.clear();
-            return Err(error);
-        }
-        Ok(out)
+        self.decode_but(parts, parent, None)
     }
 
-    fn finish(&mut self, root_ids: Vec<u128>, parent: &ParentColumns, out: &mut Decoded) -> Result<()> {
+    /// As [`Decoder::decode`]; the contract is not about records that the filter leaves out.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::decode`] and of the filter.
+    pub fn decode_but(
+        &mut self,
+        parts: &[impl AsRef<[u8]>],
+        parent: &ParentColumns,
+        is_filtered: Option<IsFiltered<'_>>,
+    ) -> Result<Decoded> {
+        let result = self.passes(parts, parent, is_filtered).and_then(|passed| self.finish(passed, parent));
+        if result.is_err() {
+            self.shape.clear();
+        }
+        result
+    }
+
+    fn passes(
+        &mut self,
+        parts: &[impl AsRef<[u8]>],
+        parent: &ParentColumns,
+        is_filtered: Option<IsFiltered<'_>>,
+    ) -> Result<Passed> {
+        let first = self.pass(parts, parent, &LeftOut::new(), is_filtered)?;
+        if first.left_out.is_empty() {
+            return Ok(first);
+        }
+        // What rows show that are left out must not be learnt.
+        self.shape = Shape::new(self.spec.shape.clone(), &self.catalog);
+        self.pass(parts, parent, &first.left_out, is_filtered)
+    }
+
+    fn pass(
+        &mut self,
+        parts: &[impl AsRef<[u8]>],
+        parent: &ParentColumns,
+        left_out: &LeftOut,
+        is_filtered: Option<IsFiltered<'_>>,
+    ) -> Result<Passed> {
+        let mut out = Decoded::default();
+        let judge = Judge::new(&self.catalog, left_out, is_filtered);
+        let mut pass = Pass::new(&mut self.shape, &self.spec, parent, judge);
+        for (number, part) in parts.iter().enumerate() {
+            pass.part_number = number;
+            pass.part(part.as_ref(), &mut out)?;
+        }
+        Ok(Passed { out, root_ids: pass.ids, absent: pass.absent, left_out: pass.judge.found })
+    }
+
+    fn finish(&mut self, passed: Passed, parent: &ParentColumns) -> Result<Decoded> {
+        let Passed { mut out, root_ids, absent, .. } = passed;
         let keep = if self.spec.hashes_content() { None } else { last_of_each(&root_ids) };
         if let Some(keep) = &keep {
             let dropped = keep.iter().filter(|k| !**k).count() as u64;
             *out.discarded.entry(REPEATED_KEY).or_default() += dropped;
         }
         out.rows = rows_of(root_ids.len(), keep.as_deref());
+        // Ascending, so that each is where it belongs once those before it are there.
+        absent.into_iter().for_each(|record| out.rows.insert(record, None));
         let mut ids: Vec<Vec<u128>> = Vec::with_capacity(self.shape.tables.len());
         for table in 0..self.shape.tables.len() {
             let own = if table == ROOT { root_ids.clone() } else { self.child_ids(table, &ids) };
@@ -101,7 +160,7 @@ impl Decoder {
             ids.push(own);
         }
         self.shape.clear();
-        Ok(())
+        Ok(out)
     }
 
     /// Which rows of a table belong to records that are kept.
@@ -227,9 +286,15 @@ fn constant(name: &str, value: &Value, rows: usize, hint: Option<&ColumnHint>) -
     let mut buffer = super::column::ColumnBuffer::new(Default::default(), declared).reading(reading);
     let text = value.to_string();
     for _ in 0..rows {
-        match value {
-            Value::Null => buffer.null(),
-            _ if declared == Some(ColumnType::Json) => buffer.json(text.as_bytes()),
+        let fit = match value {
+            Value::Null => {
+                buffer.null();
+                Fit::Fits
+            }
+            _ if declared == Some(ColumnType::Json) => {
+                buffer.json(text.as_bytes());
+                Fit::Fits
+            }
             Value::Bool(b) => buffer.boolean(*b)?,
             Value::Number(n) => match n.as_i64() {
                 Some(i) => buffer.int(i)?,
@@ -237,7 +302,8 @@ fn constant(name: &str, value: &Value, rows: usize, hint: Option<&ColumnHint>) -
             },
             Value::String(s) => buffer.text(s.as_bytes())?,
             Value::Array(_) | Value::Object(_) => buffer.text(text.as_bytes())?,
-        }
+        };
+        debug_assert_eq!(fit, Fit::Fits, "the contract is not about columns that requests bring");
     }
     let source = Source::Parent(name.to_owned());
     let (array, observed) = buffer.finish(rows).map_err(|row| undeclared(&source, declared, row))?;

@@ -55,6 +55,11 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
+    /// The bytes from an offset up to the next byte.
+    pub fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.pos).unwrap_or_default()
+    }
+
     /// A fault at the next byte.
     #[cold]
     pub fn fault(&self, message: impl Into<String>) -> Fault {

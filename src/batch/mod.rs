@@ -5,8 +5,11 @@
 //! not fit its column's type converts that column's buffer once, for this page; the wider type is kept for the next ones.
 
 pub mod column;
+pub mod contract;
 pub mod decode;
+mod excerpt;
 pub mod json;
+mod judge;
 mod pass;
 pub mod shape;
 #[cfg(test)]
@@ -16,6 +19,7 @@ use crate::schema::ColumnType;
 use crate::schema::catalog::{Source, TablePath};
 use crate::schema::types::Observed;
 use arrow::array::ArrayRef;
+use contract::Discarded;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -83,7 +87,8 @@ pub struct Decoded {
     pub chunks: Vec<Chunk>,
     /// For each record that is not left out: the cursor value's token, if it has one.
     pub cursors: Vec<Option<CursorToken>>,
-    /// For each of these records: its row in the root table's chunk; `None` when a later record of the page has its key.
+    /// For each of these records: its row in the root table's chunk; `None` when a later record of the page has its key, or
+    /// the contract keeps it out.
     pub rows: Vec<Option<usize>>,
     /// For each of these records the hash of its content, if asked for.
     pub contents: Vec<u128>,
@@ -91,4 +96,6 @@ pub struct Decoded {
     pub skipped: Vec<u64>,
     /// Records left out, by rule.
     pub discarded: BTreeMap<&'static str, u64>,
+    /// What was kept out, with what it was.
+    pub kept_out: Vec<Discarded>,
 }

@@ -1,6 +1,9 @@
 //! One pass over the records of a page: tokens into the columns of the shape, keys and cursors noted on the way.
 
+use super::column::Fit;
+use super::contract::Drift;
 use super::decode::{DecodeSpec, ParentColumns, uuid8};
+use super::judge::Judge;
 use super::json::{Fault, Number, Scanner};
 use super::shape::{Field, FieldId, KeyPart, ROOT, Shape};
 use super::{CursorToken, Decoded};
@@ -16,24 +19,34 @@ const SHOWN_BYTES: usize = 80;
 
 /// One pass over a page.
 pub(super) struct Pass<'s> {
-    shape: &'s mut Shape,
-    spec: &'s DecodeSpec,
+    pub(super) shape: &'s mut Shape,
+    pub(super) spec: &'s DecodeSpec,
+    /// Whether the contract forbids anything.
+    judges: bool,
+    pub(super) judge: Judge<'s>,
     hashes_content: bool,
     pub(super) part_number: usize,
     pub(super) ids: Vec<u128>,
+    /// Which of the records with a cursor have no row.
+    pub(super) absent: Vec<usize>,
     /// Hash of the parent's columns, for ids from content.
     parent_hash: u128,
     /// Key texts of the record in hand, by part of the key; those from the parent are fixed.
     key: Vec<Option<Vec<u8>>>,
-    cursor: Vec<Option<Range<usize>>>,
-    scratch: Vec<u8>,
+    pub(super) cursor: Vec<Option<Range<usize>>>,
+    pub(super) scratch: Vec<u8>,
     root_row: usize,
     /// The field whose text is being read as JSON: its tokens are no bytes of the page.
     within_text_of: Option<FieldId>,
 }
 
 impl<'s> Pass<'s> {
-    pub(super) fn new(shape: &'s mut Shape, spec: &'s DecodeSpec, parent: &ParentColumns) -> Self {
+    pub(super) fn new(
+        shape: &'s mut Shape,
+        spec: &'s DecodeSpec,
+        parent: &ParentColumns,
+        judge: Judge<'s>,
+    ) -> Self {
         let from_parent = |name: &str| parent.iter().find(|(n, _)| n == name).and_then(|(_, v)| key_text(v));
         let key = spec.shape.key.iter().map(|part| match part {
             KeyPart::Field(_) => None,
@@ -45,6 +58,9 @@ impl<'s> Pass<'s> {
             key: key.collect(),
             cursor: vec![None; spec.shape.cursor.len()],
             ids: Vec::new(),
+            absent: Vec::new(),
+            judges: !spec.shape.contract.modes.evolves(),
+            judge,
             parent_hash: xxh3_128(parent_text.as_bytes()),
             scratch: Vec::new(),
             root_row: 0,
@@ -99,6 +115,10 @@ impl<'s> Pass<'s> {
             *out.discarded.entry("null_record").or_default() += 1;
             return Ok(());
         }
+        if self.judges && self.pass_over_record(scan, out).map_err(|f| self.malformed(f, out))? {
+            return Ok(());
+        }
+        let start = scan.offset();
         let row = self.rows();
         self.root_row = row;
         for (slot, part) in self.spec.shape.key.iter().enumerate() {
@@ -116,7 +136,11 @@ impl<'s> Pass<'s> {
         };
         out.record_count += 1;
         let cursor = self.cursor.iter_mut().find_map(Option::take);
-        if cursor.is_none() && !self.cursor.is_empty() && !self.keep_without_cursor(out)? {
+        if self.judges && self.judge_record(scan.since(start), cursor.as_ref(), out.record_count)? {
+            self.ids.push(0);
+            return Ok(());
+        }
+        if cursor.is_none() && !self.cursor.is_empty() && !self.keep_without_cursor(scan.since(start), out)? {
             out.skipped.push(out.record_count - 1);
             self.shape.truncate(ROOT, row);
             self.unsee();
@@ -124,6 +148,9 @@ impl<'s> Pass<'s> {
         }
         let id = self.id(content, out)?;
         self.ids.push(id);
+        if self.judges {
+            self.note_parts(id, out);
+        }
         if self.spec.wants_contents {
             out.contents.push(content);
         }
@@ -138,11 +165,11 @@ impl<'s> Pass<'s> {
         }
     }
 
-    fn keep_without_cursor(&self, out: &mut Decoded) -> Result<bool> {
+    fn keep_without_cursor(&mut self, record: &[u8], out: &mut Decoded) -> Result<bool> {
         match self.spec.on_cursor_missing {
             OnCursorMissing::Include => Ok(true),
             OnCursorMissing::Exclude => {
-                *out.discarded.entry("cursor_missing").or_default() += 1;
+                self.note_without_cursor(record, out);
                 Ok(false)
             }
             OnCursorMissing::Raise => {
@@ -185,6 +212,10 @@ impl<'s> Pass<'s> {
         {
             self.refuse_nested_cursor(scan.clone(), slot, depth)?;
         }
+        if self.judges && let Some(drift) = self.shape.drift(field, first) {
+            self.no_place(scan, field, drift, depth)?;
+            return Ok(0);
+        }
         if self.shape.fields[field].raw {
             let hash = self.raw(scan, field, row, depth)?;
             if let Some(slot) = self.shape.fields[field].cursor_slot.filter(|_| first != Some(b'n')) {
@@ -192,16 +223,16 @@ impl<'s> Pass<'s> {
             }
             return Ok(hash);
         }
-        let hash = match first {
+        let (fit, hash) = match first {
             Some(b'"') => {
                 let text = scan.string(&mut self.scratch)?;
                 if self.shape.fields[field].parse_json && self.within_text_of != Some(field) {
                     let text = text.to_vec();
-                    return self.unfolded(&text, field, row, depth);
+                    return self.unfolded(&text, scan.since(start), field, row, depth);
                 }
-                self.shape.buffer(field, row).text(text)?;
+                let fit = self.shape.buffer(field, row).text(text)?;
                 note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
-                content(self.hashes_content, 1, text)
+                (fit, content(self.hashes_content, 1, text))
             }
             Some(b'{') => return self.object(scan, field, row, depth),
             Some(b'[') => return self.list(scan, field, row, depth),
@@ -212,14 +243,15 @@ impl<'s> Pass<'s> {
             }
             Some(b @ (b't' | b'f')) => {
                 scan.literal(if b == b't' { "true" } else { "false" })?;
-                self.shape.buffer(field, row).boolean(b == b't')?;
+                let fit = self.shape.buffer(field, row).boolean(b == b't')?;
                 note_key(&mut self.key, &self.shape.fields[field], || {
                     if b == b't' { b"true".to_vec() } else { b"false".to_vec() }
                 });
-                self.content(2, &[b])
+                (fit, self.content(2, &[b]))
             }
             _ => self.number(scan, field, row)?,
         };
+        let hash = if fit == Fit::Fits { hash } else { self.widening(scan.since(start), field, depth) };
         if let (Some(slot), None) = (self.shape.fields[field].cursor_slot, self.within_text_of) {
             self.cursor[slot] = Some(start..scan.offset());
         }
@@ -243,20 +275,27 @@ impl<'s> Pass<'s> {
         Err(Stop::Error(Box::new(error)))
     }
 
-    fn number(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize) -> Result<u128, Stop> {
+    /// A value that its column has no type for says as little of the record as null does.
+    #[cold]
+    fn widening(&mut self, token: &[u8], field: FieldId, depth: usize) -> u128 {
+        self.offend(field, Drift::DataType, token, depth);
+        0
+    }
+
+    fn number(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize) -> Result<(Fit, u128), Stop> {
         let number = scan.number()?;
         let buffer = self.shape.buffer(field, row);
-        match number {
+        let fit = match number {
             Number::Small(value) => buffer.int(value)?,
             Number::Whole(token) => match std::str::from_utf8(token).ok().and_then(|t| t.parse().ok()) {
                 Some(value) => buffer.int(value)?,
                 None => buffer.number(token, false)?,
             },
             Number::Fraction(token) => buffer.number(token, true)?,
-        }
+        };
         let wanted = self.hashes_content || self.shape.fields[field].key_slot.is_some();
         if !wanted {
-            return Ok(0);
+            return Ok((fit, 0));
         }
         let (mut digits, canonical);
         let text = match number {
@@ -273,14 +312,23 @@ impl<'s> Pass<'s> {
             },
         };
         note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
-        Ok(self.content(3, text))
+        Ok((fit, self.content(3, text)))
     }
 
     /// A text that should be JSON (`parse = "json"`), read as if it stood in the record. One that is no JSON stays the
     /// text that it is.
-    fn unfolded(&mut self, text: &[u8], field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
+    fn unfolded(
+        &mut self,
+        text: &[u8],
+        token: &[u8],
+        field: FieldId,
+        row: usize,
+        depth: usize,
+    ) -> Result<u128, Stop> {
         if !is_json(text, depth, &mut self.scratch) {
-            self.shape.buffer(field, row).text(text)?;
+            if self.shape.buffer(field, row).text(text)? == Fit::Refused {
+                return Ok(self.widening(token, field, depth));
+            }
             note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
             return Ok(self.content(1, text));
         }
@@ -343,6 +391,17 @@ impl<'s> Pass<'s> {
         let element = self.shape.tables[table].element;
         let (mut index, mut sum) = (0i64, 0u128);
         loop {
+            let mut around = None;
+            if self.judges {
+                around = self.pass_over_element(scan, table, depth + 1)?;
+                if around.is_none() {
+                    index += 1;
+                    if scan.more(b']')? {
+                        continue;
+                    }
+                    return Ok(sum);
+                }
+            }
             let rows = &mut self.shape.tables[table].rows;
             let child_row = rows.count;
             rows.count += 1;
@@ -352,6 +411,9 @@ impl<'s> Pass<'s> {
             let hash = self.value(scan, element, child_row, depth + 1)?;
             sum = sum.wrapping_add(mix(hash.wrapping_add(1), index as u128 + 1));
             index += 1;
+            if let Some(around) = around {
+                self.end_element(around);
+            }
             if !scan.more(b']')? {
                 return Ok(sum);
             }
@@ -360,7 +422,9 @@ impl<'s> Pass<'s> {
 
     /// An empty object or list says no more than null does.
     fn nothing(&mut self, field: FieldId, row: usize) {
-        if !self.shape.fields[field].path.is_empty() {
+        // Neither does a new field that is null.
+        let is_new = self.judges && self.shape.drift(field, None) == Some(Drift::Column);
+        if !self.shape.fields[field].path.is_empty() && !is_new {
             self.shape.buffer(field, row).null();
         }
     }

@@ -4,7 +4,8 @@
 //! the same table, and a list whose elements are rows of a child table. So a field that changes between them has no conflict.
 
 use super::column::ColumnBuffer;
-use crate::plan::model::{ColumnHint, FieldPath};
+use super::contract::{Contract, Drift};
+use crate::plan::model::{ColumnHint, ContractMode, FieldPath};
 use crate::schema::ColumnType;
 use crate::schema::catalog::{Catalog, Source, TablePath};
 use crate::schema::names;
@@ -32,6 +33,8 @@ pub struct ShapeSpec {
     pub columns: Vec<ColumnHint>,
     /// Columns that requests bring and that say nothing of a record: ids from content leave them out.
     pub of_run: Vec<String>,
+    /// What becomes of data that would change the tables.
+    pub contract: Contract,
 }
 
 /// A part of a key.
@@ -53,6 +56,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     pub(super) children: Vec<TableId>,
     pub(super) rows: Rows,
+    /// Whether it was there before the run, so that a new column is one.
+    pub(super) held: bool,
 }
 
 /// Where the rows of a page belong.
@@ -95,6 +100,10 @@ pub(super) struct Field {
     pub(super) raw: bool,
     /// Its texts are JSON, to be read like the rest of the record.
     pub(super) parse_json: bool,
+    /// The file names it, so that its column is nothing new.
+    pub(super) named: bool,
+    /// No record is kept without its value.
+    pub(super) needed: bool,
     /// The row of this page that named it last, plus one.
     pub(super) seen_row: usize,
 }
@@ -105,6 +114,8 @@ pub(super) struct Shape {
     objects: Vec<Object>,
     pub(super) fields: Vec<Field>,
     pub(super) spec: ShapeSpec,
+    /// Whether the record table was there before the run, so that a new list is one.
+    pub(super) holds_lists: bool,
 }
 
 /// The root table.
@@ -112,10 +123,14 @@ pub(super) const ROOT: TableId = 0;
 
 impl Shape {
     pub(super) fn new(spec: ShapeSpec, catalog: &Catalog) -> Shape {
-        let mut shape = Shape { tables: Vec::new(), objects: Vec::new(), fields: Vec::new(), spec };
+        let holds_lists = catalog.table(&Vec::new()).is_some();
+        let mut shape = Shape { tables: Vec::new(), objects: Vec::new(), fields: Vec::new(), spec, holds_lists };
         shape.add_table(Vec::new(), None);
+        // Columns that the file declares are a schema to hold to before there is a table.
+        shape.tables[ROOT].held = shape.spec.columns.iter().any(|hint| hint.data_type.is_some());
         for table in &catalog.tables {
             let id = shape.table_at(&table.path);
+            shape.tables[id].held = true;
             for column in &table.columns {
                 let field = match &column.source {
                     Source::Field(path) => shape.field_at(id, path),
@@ -133,7 +148,8 @@ impl Shape {
         let path_hash = xxh3_64(format!("{path:?}").as_bytes());
         let element = self.add_field(id, Vec::new());
         let rows = Rows::default();
-        self.tables.push(Table { path, path_hash, parent, element, columns: Vec::new(), children: Vec::new(), rows });
+        let (columns, children) = (Vec::new(), Vec::new());
+        self.tables.push(Table { path, path_hash, parent, element, columns, children, rows, held: false });
         if let Some(parent) = parent {
             self.tables[parent].children.push(id);
         }
@@ -147,6 +163,7 @@ impl Shape {
             KeyPart::Parent(_) => false,
         });
         let hint = self.hint(table, &path);
+        let needed = key_slot.is_some() || at(&self.spec.contract.needed).is_some() || hint.is_some_and(|h| !h.nullable);
         let field = Field {
             table,
             path_hash: xxh3_64(path.join("\u{1f}").as_bytes()),
@@ -158,6 +175,8 @@ impl Shape {
             cursor_slot: at(&self.spec.cursor),
             raw: !path.is_empty() && hint.is_some_and(|h| h.data_type == Some(ColumnType::Json)),
             parse_json: hint.is_some_and(|h| h.parse_json),
+            named: needed || hint.is_some() || at(&self.spec.cursor).is_some(),
+            needed,
             seen_row: 0,
             path,
         };
@@ -190,11 +209,12 @@ impl Shape {
         let hint = self.hint(table, &path);
         let (declared, reading) = (hint.and_then(|h| h.data_type), hint.map(|h| h.reading.clone()));
         let source = if path.is_empty() { Source::Value } else { Source::Field(path) };
+        let mut buffer = ColumnBuffer::new(observed, declared).reading(reading.unwrap_or_default());
+        if self.spec.contract.modes.data_type != ContractMode::Evolve {
+            buffer = buffer.holding_its_type();
+        }
         let columns = &mut self.tables[table].columns;
-        columns.push(Column {
-            source,
-            buffer: ColumnBuffer::new(observed, declared).reading(reading.unwrap_or_default()),
-        });
+        columns.push(Column { source, buffer });
         self.fields[field].column = Some(columns.len() - 1);
         columns.len() - 1
     }
@@ -287,6 +307,23 @@ impl Shape {
             table = self.list(field);
         }
         table
+    }
+
+    /// How a value would change the tables, if the contract is about that. `first` is its first byte.
+    pub(super) fn drift(&self, field: FieldId, first: Option<u8>) -> Option<Drift> {
+        let modes = self.spec.contract.modes;
+        let own = &self.fields[field];
+        let is_new_list = own.list.is_none() && self.holds_lists && modes.tables != ContractMode::Evolve;
+        let is_new_column = own.column.is_none()
+            && !own.named
+            && self.tables[own.table].held
+            && modes.columns != ContractMode::Evolve;
+        match first {
+            _ if own.raw => None,
+            Some(b'{') => None,
+            Some(b'[') => is_new_list.then_some(Drift::Table),
+            _ => is_new_column.then_some(Drift::Column),
+        }
     }
 
     /// Takes back all that a row says of a field: its key came twice, and the last one counts.

@@ -75,6 +75,7 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         primary_key: Vec::new(),
         write: WriteDisposition::Append,
         merge: Merge::default(),
+        schema_contract: Default::default(),
         filter: None,
         exclude: Vec::new(),
         columns: Vec::new(),

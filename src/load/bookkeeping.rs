@@ -5,7 +5,7 @@
 
 mod rows;
 
-pub use rows::{catalogs, column_rows, cursors, load_rows, meta_rows, schema_rows, state_rows, text};
+pub use rows::{catalogs, column_rows, cursors, discarded_rows, load_rows, meta_rows, schema_rows, state_rows, text};
 
 use crate::error::{Error, Kind, Result};
 use crate::schema::types::ColumnType::{self, BigInt, Json, TimestampTz, Varchar};
@@ -105,6 +105,26 @@ pub const SCHEMA: OwnTable = OwnTable {
     ],
 };
 
+/// What was left out of the tables.
+pub const DISCARDED: OwnTable = OwnTable {
+    name: "_pintail_discarded",
+    comment: "Pintail: records, child rows and values that a schema contract or a rule kept out of the tables",
+    key: &[],
+    columns: &[
+        column("load_id", Varchar, "The load that left it out"),
+        column("discarded_at", TimestampTz, "When"),
+        column("pipeline", Varchar, "Name of the pipeline"),
+        column("resource", Varchar, "Name of the resource"),
+        column("table_name", Varchar, "The table that it would have gone to"),
+        column("column_name", Varchar, "The column that it would have gone to; null if it is about no single column"),
+        column("rule", Varchar, "new_table, new_column, data_type or cursor_missing"),
+        column("extent", Varchar, "record, row (of a child table), list, or value: how much was left out"),
+        column("value", Json, "The value that broke the rule"),
+        column("record", Json, "The record or row that was left out; null if only the value was"),
+        column("record_id", Varchar, "_pintail_id of the record that it was part of, if that was kept"),
+    ],
+};
+
 /// The columns of every table as they are now: what a next run needs to continue.
 pub const COLUMNS: OwnTable = OwnTable {
     name: "_pintail_columns",
@@ -137,7 +157,7 @@ pub const META: OwnTable = OwnTable {
 };
 
 /// All bookkeeping tables.
-pub const TABLES: [&OwnTable; 5] = [&META, &LOADS, &STATE, &SCHEMA, &COLUMNS];
+pub const TABLES: [&OwnTable; 6] = [&META, &LOADS, &STATE, &SCHEMA, &COLUMNS, &DISCARDED];
 
 /// `_pintail_id`
 pub const ID: &str = "_pintail_id";

@@ -20,6 +20,7 @@ pub mod merge;
 pub mod parquet;
 pub mod values;
 
+use crate::batch::contract::Discarded;
 use crate::error::Result;
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Catalog, Change, Fitted, Table};
@@ -217,6 +218,9 @@ pub trait Destination: Send {
     /// before make way together with their child rows; within one call ids of root rows are unique. Returns how many rows
     /// each table took.
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>>;
+
+    /// Keeps what was left out of the rows, to become visible with them. `at` is now.
+    fn keep_discarded(&mut self, ticket: &Ticket, discarded: &[Discarded], at: DateTime<Utc>) -> Result<()>;
 
     /// Ends the writing, and decides by the load's [`MergeSpec`] which rows stay, those of earlier loads and its own, each
     /// with its child rows. `catalog`: the tables after this load. Says what the load comes to, as it is in the tables.

@@ -7,6 +7,7 @@ mod answers;
 mod auth;
 mod client;
 mod column;
+mod contract;
 mod extends;
 mod filter;
 mod format;

@@ -6,6 +6,7 @@ mod auth;
 mod base;
 mod charset;
 mod client;
+mod contract;
 mod format;
 mod incremental;
 mod paginator;
@@ -22,6 +23,7 @@ pub use auth::{
 pub use base::BaseUrl;
 pub use charset::Charset;
 pub use client::*;
+pub use contract::{ContractMode, SchemaContract};
 pub use format::{BodyFormat, ColumnNames, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
 pub use incremental::*;
 pub use paginator::*;
@@ -107,6 +109,8 @@ pub struct Resource {
     pub write: WriteDisposition,
     /// What `merge` means here.
     pub merge: Merge,
+    /// What becomes of data that would change the tables.
+    pub schema_contract: SchemaContract,
     /// What must hold for a record to be kept; none: all are.
     pub filter: Option<Template>,
     /// Fields left out before anything is stored.

@@ -2,7 +2,8 @@
 
 use super::credentials::{CredentialsByResource, resolve_all};
 use super::fanout::{check_files, connect, sources};
-use super::merging::{merge_spec, source_of};
+use super::decoding::decode_spec;
+use super::merging::merge_spec;
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
 use super::resource;
@@ -10,8 +11,6 @@ use super::shutdown::Stop;
 use super::unit::{Decoders, Task};
 use super::warehouse::{self, Setup, Warehouse};
 use super::wire::{self, Senders, Wire};
-use crate::batch::decode::DecodeSpec;
-use crate::batch::shape::{KeyPart, ShapeSpec};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::Position;
@@ -21,9 +20,9 @@ use crate::http::tape::TapeUse;
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, FormatKind, JsonTemplate, OnCursorMissing, Pipeline, Resource};
+use crate::plan::model::{Client, FormatKind, Pipeline, Resource};
 use crate::plan::template::Scope;
-use crate::schema::catalog::{Catalog, Source};
+use crate::schema::catalog::Catalog;
 use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -316,7 +315,7 @@ async fn run_resources(
             context: context.clone(),
             http: context.senders.of(&resource.name).ok_or_else(|| broken("a resource has no sender"))?,
             credentials: credentials.of(&resource.name).ok_or_else(|| broken("a resource has no credentials"))?,
-            decoders: Decoders::new(decode_spec(resource), catalog),
+            decoders: Decoders::new(decode_spec(resource, selection.stored.contains(&resource.name)), catalog),
             files: files_of(pipeline, resource, &context.files_base).map(Arc::new),
             stored: selection.stored.contains(&resource.name),
             feeds: feeds.remove(&resource.name).unwrap_or_default(),
@@ -388,36 +387,4 @@ fn files_of(pipeline: &Pipeline, resource: &Resource, base: &Path) -> Option<Fil
         Some(folder) => Files::at(folder.clone()),
         None => Files::beside(base, &pipeline.dataset, &resource.table),
     })
-}
-
-fn decode_spec(resource: &Resource) -> DecodeSpec {
-    let key = resource.primary_key.iter().map(|field| match source_of(resource, field) {
-        Source::Parent(name) => KeyPart::Parent(name),
-        Source::Field(_) | Source::Value => KeyPart::Field(field.clone()),
-    });
-    let of_run = resource.add_columns.iter().filter(|(_, value)| !tells_records_apart(value));
-    let incremental = resource.incremental.as_ref();
-    DecodeSpec {
-        shape: ShapeSpec {
-            key: key.collect(),
-            cursor: incremental.map(|i| i.record_paths().to_vec()).unwrap_or_default(),
-            exclude: resource.exclude.clone(),
-            columns: resource.columns.clone(),
-            of_run: of_run.map(|(name, _)| name.clone()).collect(),
-        },
-        id_from_content: !resource.has_ids_from_key(),
-        on_cursor_missing: incremental.map_or(OnCursorMissing::Include, |i| i.on_missing),
-        wants_contents: incremental.is_some_and(|i| i.walks_by_cursor),
-    }
-}
-
-/// Whether a column that is added says something of the record, by its parent or partition. What tells only of the run must not
-/// make another row of a record that comes again.
-fn tells_records_apart(value: &JsonTemplate) -> bool {
-    match value {
-        JsonTemplate::Text(text) => {
-            text.template.references().iter().any(|r| matches!(r.path[0].as_str(), "parent" | "partition"))
-        }
-        JsonTemplate::Literal(_) | JsonTemplate::Array(_) | JsonTemplate::Object(_) => false,
-    }
 }

@@ -6,9 +6,6 @@ use crate::plan::template::{Scope, Template};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// The rule by which a record is left out that the filter of the resource does not let through.
-pub(super) const FILTERED: &str = "filtered";
-
 /// The decoded records for which a filter is not true. `skipped` are those of the page that were not decoded, in order.
 ///
 /// # Errors
@@ -33,6 +30,16 @@ pub(super) fn filtered(filter: &Template, scope: &Scope, parts: &[Bytes], skippe
     Ok(filtered)
 }
 
+/// Whether a filter leaves out one record, as it came.
+///
+/// # Errors
+/// The expression fails on it.
+pub(super) fn is_filtered(filter: &Template, scope: &Scope, record: &[u8]) -> Result<bool> {
+    let mut scope = scope.clone();
+    scope.record = Some(value(record)?);
+    filter.holds(&scope).map(|holds| !holds)
+}
+
 /// The records of one part of a page: a list of them, or one.
 fn records(part: &Bytes) -> Result<Vec<Bytes>> {
     let text = part.slice_ref(part.trim_ascii());
@@ -40,7 +47,7 @@ fn records(part: &Bytes) -> Result<Vec<Bytes>> {
 }
 
 /// A record as expressions see it.
-fn value(record: &Bytes) -> Result<Value> {
+fn value(record: &[u8]) -> Result<Value> {
     let value: Value = serde_json::from_slice(record)
         .map_err(|cause| Error::new(Kind::Data, "the filter can't read a record").source(cause))?;
     Ok(if value.is_object() { value } else { json!({ "value": value }) })

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod cursors_ahead;
+mod decoding;
 pub mod engine;
 mod fanout;
 mod feed;

@@ -2,6 +2,7 @@
 
 use super::report::{group_digits, short_name};
 use super::stages::Stages;
+use crate::batch::contract::Discarded;
 use crate::http::Meter;
 use crate::words::counted;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -48,6 +49,7 @@ pub struct Tracker {
     /// It has committed something in this run.
     pub committed: AtomicBool,
     discarded: Mutex<BTreeMap<&'static str, u64>>,
+    kept_out: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Tracker {
@@ -69,6 +71,7 @@ impl Tracker {
             ended: AtomicBool::new(false),
             committed: AtomicBool::new(false),
             discarded: Mutex::new(BTreeMap::new()),
+            kept_out: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -84,6 +87,22 @@ impl Tracker {
     pub fn discarded(&self) -> BTreeMap<String, u64> {
         let discarded = self.discarded.lock().unwrap_or_else(PoisonError::into_inner);
         discarded.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect()
+    }
+
+    /// Counts what was left out of the rows of records that are kept.
+    pub fn keep_out(&self, kept_out: &[Discarded]) {
+        if kept_out.is_empty() {
+            return;
+        }
+        let mut counts = self.kept_out.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, count) in kept_out.iter().filter_map(Discarded::counted) {
+            *counts.entry(place).or_default() += count;
+        }
+    }
+
+    /// What was left out of the rows of records that are kept: rows by table, values by `table.column`.
+    pub fn kept_out(&self) -> BTreeMap<String, u64> {
+        self.kept_out.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn message(&self, elapsed: Duration) -> String {

@@ -84,6 +84,8 @@ pub struct ResourceReport {
     pub rows: BTreeMap<String, u64>,
     /// Records not loaded, by rule.
     pub discarded: BTreeMap<String, u64>,
+    /// What the contract left out of the rows of records that were kept: rows by table, values by `table.column`.
+    pub discarded_parts: BTreeMap<String, u64>,
     /// Rows that had moved in the list while it was read, and were fetched all the same (`overlap`).
     pub moved: u64,
     /// Records whose key came before in the same walk.
@@ -121,6 +123,7 @@ impl ResourceReport {
             bytes: 0,
             rows: BTreeMap::new(),
             discarded: BTreeMap::new(),
+            discarded_parts: BTreeMap::new(),
             moved: 0,
             repeated: 0,
             end: None,
@@ -150,6 +153,7 @@ impl ResourceReport {
         }
         out.insert("rows".into(), json!(self.rows));
         out.insert("discarded".into(), json!(self.discarded));
+        out.insert("discarded_parts".into(), json!(self.discarded_parts));
         out.insert("moved".into(), json!(self.moved));
         out.insert("repeated".into(), json!(self.repeated));
         out.insert("end".into(), json!(self.end));
@@ -257,6 +261,10 @@ impl Report {
                 let rule = rule.replace('_', " ");
                 let records = counted(*count, "record");
                 out.push_str(&format!("\n{}: {records} left out: {rule}\n", resource.name));
+            }
+            for (place, count) in &resource.discarded_parts {
+                let parts = counted(*count, if place.contains('.') { "value" } else { "row" });
+                out.push_str(&format!("\n{}: {parts} left out of {place}\n", resource.name));
             }
         }
     }

@@ -157,6 +157,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         bytes: count(&tracker.meter.bytes),
         rows: written.rows,
         discarded,
+        discarded_parts: tracker.kept_out(),
         moved: count(&tracker.moved),
         repeated: count(&tracker.repeated),
         end: outcome.end,

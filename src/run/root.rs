@@ -155,12 +155,14 @@ impl Root<'_> {
 
 /// Whether the rows of a walk that did not reach its end are kept. Merged rows may come again without harm. Appended ones would
 /// come twice, unless they came in the order of the cursor, which then says how far they reach, or `max_pages`, a limit of
-/// the file's own, ends each run alike. Tables that are made anew are exchanged as a whole or not at all.
+/// the file's own, ends each run alike. Tables that are made anew are exchanged as a whole or not at all, and a contract that
+/// forbids a change has nothing of the load stored.
 fn keeps_partial(task: &Task, error: &Error) -> bool {
     let resource = &task.resource;
     let is_ascending =
         resource.incremental.as_ref().is_some_and(|incremental| incremental.row_order == Some(RowOrder::Ascending));
+    let is_frozen = error.context("schema_contract").is_some();
     let ends_alike = resource.incremental.is_none() && error.context("max_pages").is_some();
     let appends = resource.write == WriteDisposition::Append;
-    !task.context.full_refresh && (resource.parts().of_walk_stay || (appends && (is_ascending || ends_alike)))
+    !is_frozen && !task.context.full_refresh && (resource.parts().of_walk_stay || (appends && (is_ascending || ends_alike)))
 }

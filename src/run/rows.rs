@@ -1,6 +1,7 @@
 //! Decoded rows on their way to the warehouse, and the rules that leave some of them out.
 
 use crate::batch::Chunk;
+use crate::batch::contract::Discarded;
 use crate::batch::decode::retain;
 use crate::error::Result;
 use crate::load::RowId;
@@ -14,6 +15,8 @@ pub struct PageRows {
     pub chunks: Vec<Chunk>,
     /// For each row of the record table: whether the warehouse may already have it, unchanged. Empty: none.
     pub suspects: Vec<bool>,
+    /// What was kept out of the rows.
+    pub kept_out: Vec<Discarded>,
 }
 
 impl PageRows {
@@ -117,7 +120,7 @@ mod tests {
             wants_contents: false,
         };
         let decoded = Decoder::new(spec, &Catalog::default()).decode(&[records], &[]).unwrap();
-        PageRows { chunks: decoded.chunks, suspects: Vec::new() }
+        PageRows { chunks: decoded.chunks, suspects: Vec::new(), kept_out: Vec::new() }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! One slice of a unit: its pages fetched, decoded, held against the cursor and sent on.
 
-use super::filter::{FILTERED, filtered};
+use super::filter::{filtered, is_filtered};
 use super::rows::{PageRows, leave_out};
 use super::stages::Stage;
 use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::batch::Decoded;
-use crate::batch::decode::REPEATED_KEY;
+use crate::batch::decode::{FILTERED, IsFiltered, REPEATED_KEY};
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::{self, Go, Identity, PageView, Position, Slices, Track, Verdict};
 use crate::extract::{EndReason, Page, Walk, WalkSpec, request};
@@ -212,6 +212,7 @@ impl<'a> UnitWalk<'a> {
         let tracker = &self.task.tracker;
         let record_count = decoded.record_count;
         tracker.discard(&decoded.discarded);
+        tracker.keep_out(&decoded.kept_out);
         let verdict = self.hold_against_cursor(page, &decoded, took).map_err(|error| self.explain(page, error))?;
         let go = verdict.as_ref().map_or(Go::On, |verdict| verdict.go);
         let rows = self.rows(decoded, verdict, &filtered)?;
@@ -279,7 +280,7 @@ impl<'a> UnitWalk<'a> {
     /// The page's rows, without those that the verdict or the filter leaves out.
     fn rows(&self, decoded: Decoded, verdict: Option<Verdict>, filtered: &[usize]) -> Result<PageRows> {
         if verdict.is_none() && filtered.is_empty() {
-            return Ok(PageRows { chunks: decoded.chunks, suspects: Vec::new() });
+            return Ok(PageRows { chunks: decoded.chunks, suspects: Vec::new(), kept_out: decoded.kept_out });
         }
         let (suspect_records, left_out_records) =
             verdict.map(|verdict| (verdict.suspects, verdict.left_out)).unwrap_or_default();
@@ -290,7 +291,7 @@ impl<'a> UnitWalk<'a> {
         } else {
             place.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(record, _)| is_suspect(record)).collect()
         };
-        let mut rows = PageRows { chunks: decoded.chunks, suspects };
+        let mut rows = PageRows { chunks: decoded.chunks, suspects, kept_out: decoded.kept_out };
         let mut left_out: BTreeMap<usize, &'static str> = BTreeMap::new();
         let by_cursor = left_out_records.iter().map(|(rule, records)| (*rule, records.as_slice()));
         for (rule, records) in by_cursor.chain([(FILTERED, filtered)]) {
@@ -311,11 +312,14 @@ impl<'a> UnitWalk<'a> {
         let filter_scope = self.filter_scope.clone();
         let (task, records, parent) = (self.task.clone(), page.records.clone(), self.columns.clone());
         let decoded = tokio::task::spawn_blocking(move || -> Result<PageRecords> {
+            let filter = task.resource.filter.as_ref().zip(filter_scope.as_deref());
+            let leaves_out = filter.map(|(filter, scope)| move |record: &[u8]| is_filtered(filter, scope, record));
             let mut decoder = task.decoders.take();
-            let decoded = task.tracker.stages.time(Stage::Decoding, || decoder.decode(&records, &parent));
+            let is_filtered = leaves_out.as_ref().map(|f| f as IsFiltered<'_>);
+            let decoded = task.tracker.stages.time(Stage::Decoding, || decoder.decode_but(&records, &parent, is_filtered));
             task.decoders.give_back(decoder);
             let decoded = decoded?;
-            let filtered = match task.resource.filter.as_ref().zip(filter_scope.as_deref()) {
+            let filtered = match filter {
                 Some((filter, scope)) => filtered(filter, scope, &records, &decoded.skipped)?,
                 None => Vec::new(),
             };

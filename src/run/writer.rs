@@ -6,12 +6,14 @@
 use super::rows::{PageRows, chunk_bytes, ids_of, leave_out};
 use super::stages::{Stage, Stages};
 use crate::batch::Chunk;
+use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::load::merge::check_key;
 use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, RowId, TableChange, Ticket};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::Catalog;
+use chrono::Utc;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -111,6 +113,7 @@ impl ResourceWriter {
         self.given += records;
         self.pending_rows += records as usize;
         self.pending_bytes += page.chunks.iter().map(chunk_bytes).sum::<usize>();
+        self.pending_bytes += page.kept_out.iter().map(Discarded::bytes).sum::<usize>();
         self.pending.push(page);
         if self.pending_rows >= WRITE_ROWS || self.pending_bytes >= WRITE_BYTES {
             self.flush(warehouse)?;
@@ -266,6 +269,10 @@ impl ResourceWriter {
     fn write(&mut self, ticket: &Ticket, warehouse: &mut dyn Destination) -> Result<()> {
         let mut pages = std::mem::take(&mut self.pending);
         (self.pending_rows, self.pending_bytes) = (0, 0);
+        let kept_out: Vec<Discarded> = pages.iter_mut().flat_map(|page| std::mem::take(&mut page.kept_out)).collect();
+        if !kept_out.is_empty() {
+            warehouse.keep_discarded(ticket, &kept_out, Utc::now())?;
+        }
         self.leave_out_stored(&mut pages, ticket, warehouse)?;
         if self.spec.keyed {
             self.leave_out_superseded(&mut pages)?;

@@ -55,7 +55,7 @@ impl Catalog {
     }
 
     /// `root__field__field`: the name of the table that the list is in, and the list's own.
-    fn table_name(&self, root: &str, path: &TablePath, reserved: &HashSet<String>) -> String {
+    pub fn table_name(&self, root: &str, path: &TablePath, reserved: &HashSet<String>) -> String {
         let Some((step, above)) = path.split_last() else { return root.to_owned() };
         let above = above.to_vec();
         let parent = match self.table(&above) {

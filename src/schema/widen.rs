@@ -166,6 +166,11 @@ pub fn parse_text(texts: &StringArray, to: ColumnType, reading: &Reading) -> Res
     })
 }
 
+/// Whether a text is a value of a declared type.
+pub fn reads_as(text: &[u8], to: ColumnType, reading: &Reading) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| parse_text(&StringArray::from_iter_values([text]), to, reading).is_ok())
+}
+
 fn parse_bool(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),

@@ -1,7 +1,30 @@
 //! Keys that say how rows meet those already there.
 
 use super::{BOOLEAN, TEXT, TEXTS};
-use crate::config::spec::{Choice, Key, Kind};
+use crate::config::spec::{Choice, Key, Kind, Table};
+
+const MODE: Kind = Kind::Choice(&Choice {
+    words: &[
+        ("evolve", "the tables follow the data"),
+        ("freeze", "the run fails, and stores nothing of the load"),
+        ("discard_row", "the row is left out, and kept in `_pintail_discarded`"),
+        ("discard_value", "the value is left out of its row, and kept in `_pintail_discarded`"),
+    ],
+    later: &[],
+});
+
+const CONTRACT: Kind = Kind::Either(&[
+    MODE,
+    Kind::Table(&Table {
+        keys: &[
+            Key::new("tables", MODE, "Of lists that would become new child tables").default("\"evolve\""),
+            Key::new("columns", MODE, "Of fields that would become new columns").default("\"evolve\""),
+            Key::new("data_type", MODE, "Of values that would widen a column, or are not of its declared type")
+                .default("\"evolve\""),
+        ],
+        later: &[],
+    }),
+]);
 
 /// Of `[resources.NAME]` and `[resource_defaults]`.
 pub(super) const WRITE: &[Key] = &[
@@ -41,4 +64,11 @@ pub(super) const WRITE: &[Key] = &[
     .off(),
     Key::new("retire_absent", BOOLEAN, "With `scd2`: whether records that a load does not bring are no longer current")
         .default("false"),
+    Key::new(
+        "schema_contract",
+        CONTRACT,
+        "What becomes of data that would change the tables: one word, or one each for `tables`, `columns` and `data_type`",
+    )
+    .default("\"evolve\"")
+    .off(),
 ];

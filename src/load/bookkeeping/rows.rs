@@ -1,10 +1,11 @@
 //! Bookkeeping rows as Arrow batches, and back.
 
 use super::{
-    COLUMNS, FORMAT_VERSION, FORMAT_VERSION_KEY, LOADS, META, OwnColumn, OwnTable, SCHEMA, STATE, WAREHOUSE_ID_KEY,
+    COLUMNS, DISCARDED, FORMAT_VERSION, FORMAT_VERSION_KEY, LOADS, META, OwnColumn, OwnTable, SCHEMA, STATE, WAREHOUSE_ID_KEY,
 };
+use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
-use crate::load::{CursorRow, LoadRow, LoadSpec, TableChange};
+use crate::load::{CursorRow, LoadRow, LoadSpec, RowId, TableChange};
 use crate::schema::catalog::{Catalog, Change, Column, Table, TablePath};
 use crate::schema::fit::{parse_source, source_text};
 use crate::schema::types::{ColumnType, Observed};
@@ -103,6 +104,35 @@ pub fn schema_rows(spec: &LoadSpec, changes: &[TableChange], committed_at: DateT
         ]
     };
     batch(&SCHEMA, &changes.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The rows of [`DISCARDED`] for what was left out.
+///
+/// # Errors
+/// Only a broken invariant of this module.
+pub fn discarded_rows(spec: &LoadSpec, discarded: &[Discarded], at: DateTime<Utc>) -> Result<RecordBatch> {
+    let row = |own: &Discarded| {
+        vec![
+            Cell::text(&spec.load_id),
+            Cell::Time(at),
+            Cell::text(&spec.pipeline),
+            Cell::text(&spec.resource),
+            Cell::text(&own.table),
+            Cell::maybe(own.column.clone()),
+            Cell::text(own.rule),
+            Cell::text(own.extent.name()),
+            Cell::maybe(own.value.clone()),
+            Cell::maybe(own.record.clone()),
+            Cell::maybe(own.record_id.map(uuid_text)),
+        ]
+    };
+    batch(&DISCARDED, &discarded.iter().map(row).collect::<Vec<_>>())
+}
+
+/// An id as UUID columns are written.
+fn uuid_text(id: RowId) -> String {
+    let hex = format!("{id:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 /// The rows of [`COLUMNS`] for a resource's tables.

@@ -4,6 +4,7 @@ use super::recast::Recasts;
 use super::rows::{counts_by_id, exported, id_batch, row_ids};
 use super::session::{ROWS, Session};
 use super::sql::{self, Place};
+use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::load::bookkeeping as book;
@@ -13,6 +14,7 @@ use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Change, Fitted, Table};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use chrono::{DateTime, Utc};
 use std::collections::{HashMap, HashSet};
 
 /// Ids of one load that are remembered, 16 bytes each and their place in the set. Beyond it every write looks for its ids.
@@ -133,6 +135,11 @@ impl Load {
             self.make_way(&fitted)?;
         }
         fitted.iter().map(|part| self.insert(part).map_err(|e| e.with("table", &part.table.name))).collect()
+    }
+
+    /// Puts away what was left out of the rows.
+    pub(super) fn keep_discarded(&self, discarded: &[Discarded], at: DateTime<Utc>) -> Result<()> {
+        self.put(&book::DISCARDED, &book::discarded_rows(&self.spec, discarded, at)?)
     }
 
     /// Writes the bookkeeping and makes everything visible.

@@ -22,6 +22,7 @@ use super::bookkeeping as book;
 use super::merge::Settled;
 use super::values::{column_type, json_value};
 use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::schema::catalog::{Catalog, Fitted};
@@ -33,6 +34,7 @@ use rows::{id_from_text, id_text};
 use serde_json::Value;
 use session::{ROWS, Session};
 use sql::Place;
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -134,6 +136,10 @@ impl DuckDb {
         let value = |key| meta.get(&Some(key)).copied();
         book::check_format_version(value(book::FORMAT_VERSION_KEY).unwrap_or_default())
             .map_err(|e| e.with("file", self.path.display()))?;
+        // A table that came later than the warehouse.
+        if self.column_types(place, book::DISCARDED.name)?.is_empty() {
+            self.session.run(&sql::create_own_table(place, &book::DISCARDED))?;
+        }
         Ok(value(book::WAREHOUSE_ID_KEY).unwrap_or_default().to_owned())
     }
 
@@ -223,6 +229,10 @@ impl Destination for DuckDb {
 
     fn settle(&mut self, ticket: &Ticket, catalog: &Catalog) -> Result<Settled> {
         self.load(ticket)?.settle(catalog)
+    }
+
+    fn keep_discarded(&mut self, ticket: &Ticket, discarded: &[Discarded], at: DateTime<Utc>) -> Result<()> {
+        self.load(ticket)?.keep_discarded(discarded, at)
     }
 
     fn commit(&mut self, ticket: Ticket, commit: Commit) -> Result<()> {

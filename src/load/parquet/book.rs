@@ -7,11 +7,12 @@ use super::rows::{self, RowFile};
 use super::shape::data_field;
 use super::version::Versions;
 use crate::error::{Error, Kind, Result};
-use crate::load::bookkeeping::{self as book, COLUMNS, LOADS, META, OwnTable, SCHEMA, TABLES};
+use crate::load::bookkeeping::{self as book, COLUMNS, DISCARDED, LOADS, META, OwnTable, SCHEMA, TABLES};
 use crate::load::{Commit, LoadSpec, Stored};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Rows of a row group of a bookkeeping table.
@@ -133,6 +134,15 @@ pub(super) fn add_commit(
         add_rows(versions, place, &COLUMNS, new, |key| key == [spec.pipeline.as_str(), &spec.resource])?;
     }
     cursors::add_commit(versions, place, spec, commit)
+}
+
+/// The next version of the table of what was left out: its files stay as they are, and those of a load come beside them.
+pub(super) fn add_discarded(versions: &mut Versions<'_>, place: &DatasetLayout, new: Vec<RowFile>) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let before = place.row_files(DISCARDED.name)?;
+    versions.add_version(DISCARDED.name, before.iter().map(PathBuf::as_path), new)
 }
 
 /// A version of a table without the rows whose key is replaced, and with new ones behind the others.

@@ -6,11 +6,13 @@ use super::layout::DatasetLayout;
 use super::rows::{RowFile, RowWriter};
 use super::settle::{self, SettledTable};
 use super::shape::Shape;
+use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::load::LoadSpec;
-use crate::load::bookkeeping::RowKind;
+use crate::load::bookkeeping::{self as book, RowKind};
 use crate::load::merge::as_versions;
 use crate::schema::catalog::{Fitted, Table};
+use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ pub(super) struct Load {
     /// Where its files are.
     pub(super) folder: PathBuf,
     pub(super) tables: Vec<LoadTable>,
+    /// What was left out of the rows.
+    discarded: Option<RowWriter>,
     /// How often rows were written.
     calls: u32,
     /// The tables after the load, once it is settled.
@@ -49,7 +53,7 @@ pub(super) struct CallSpan {
 impl Load {
     pub(super) fn new(spec: LoadSpec, folder: PathBuf) -> Result<Self> {
         files::create_folder(&folder)?;
-        Ok(Load { spec, folder, tables: Vec::new(), calls: 0, settled: None })
+        Ok(Load { spec, folder, tables: Vec::new(), discarded: None, calls: 0, settled: None })
     }
 
     /// Takes rows; gives how many each table took.
@@ -67,6 +71,28 @@ impl Load {
             fitted = as_versions(fitted, &self.spec.load_id)?;
         }
         fitted.iter().map(|rows| self.write_table(rows, place, options)).collect()
+    }
+
+    /// Puts away what was left out of the rows.
+    pub(super) fn keep_discarded(
+        &mut self,
+        discarded: &[Discarded],
+        at: DateTime<Utc>,
+        options: &Options,
+    ) -> Result<()> {
+        let rows = book::discarded_rows(&self.spec, discarded, at)?;
+        let folder = &self.folder;
+        let writer = self
+            .discarded
+            .get_or_insert_with(|| RowWriter::new(folder, "discarded", super::book::schema(&book::DISCARDED), options));
+        writer.write(&rows)?;
+        // Whole records as text: they are many bytes, and need not wait for a full row group.
+        writer.flush()
+    }
+
+    /// The files of what was left out, finished.
+    pub(super) fn take_discarded(&mut self) -> Result<Vec<RowFile>> {
+        self.discarded.take().map_or_else(|| Ok(Vec::new()), RowWriter::finish)
     }
 
     fn write_table(&mut self, fitted: &Fitted, place: &DatasetLayout, options: &Options) -> Result<u64> {

@@ -35,6 +35,7 @@ mod tests;
 use super::duckdb::lists::Lists;
 use super::merge::Settled;
 use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::Point;
 use crate::plan::model::WriteDisposition;
@@ -43,6 +44,7 @@ use crate::state::lock::{Claim, Lock};
 use journal::{Entry, Journal};
 use layout::{DatasetLayout, Layout};
 use load::Load;
+use chrono::{DateTime, Utc};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -218,9 +220,11 @@ impl ParquetFolder {
         }
         self.steps.reach(Point::LoadSettled);
         let tables = load.settled.take().unwrap_or_default();
+        let discarded = load.take_discarded()?;
         let mut versions = Versions::new(place, &load.spec.load_id, &self.options, load.folder.join("rewritten"))?;
         let made = versions
             .add_load(load, tables, &commit.catalog, &mut self.steps)
+            .and_then(|()| book::add_discarded(&mut versions, place, discarded))
             .and_then(|()| book::add_commit(&mut versions, place, &load.spec, commit));
         match made {
             Ok(()) => Ok(versions.into_entries()),
@@ -282,6 +286,11 @@ impl Destination for ParquetFolder {
         let taken = load.write(fitted, &place, &self.options)?;
         self.bound_memory()?;
         Ok(taken)
+    }
+
+    fn keep_discarded(&mut self, ticket: &Ticket, discarded: &[Discarded], at: DateTime<Utc>) -> Result<()> {
+        let load = self.loads.get_mut(&ticket.0).ok_or_else(unknown_ticket)?;
+        load.keep_discarded(discarded, at, &self.options)
     }
 
     fn settle(&mut self, ticket: &Ticket, catalog: &Catalog) -> Result<Settled> {

@@ -5,7 +5,7 @@ use super::parent::Uses;
 use super::scope::{Scope, Use};
 use super::write::{Write, write};
 use super::{
-    added, answers, auth, column, filter, format, incremental, lint, pace, paginator, parent, partition, path, poll,
+    added, answers, auth, column, contract, filter, format, incremental, lint, pace, paginator, parent, partition, path, poll,
     request,
 };
 use crate::config::tree::{Key, Node, Table};
@@ -129,6 +129,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         primary_key,
         write: disposition,
         merge,
+        schema_contract: contract::contract(&own),
         filter,
         exclude,
         columns,

@@ -108,6 +108,8 @@ pub(super) fn concerns_all(error: &Error) -> bool {
         | Kind::Locked
         | Kind::Interrupted
         | Kind::Internal => true,
-        Kind::Network | Kind::Body | Kind::Paging | Kind::Data => false,
+        // What the contract forbids ends the load.
+        Kind::Data => error.context("schema_contract").is_some(),
+        Kind::Network | Kind::Body | Kind::Paging => false,
     }
 }

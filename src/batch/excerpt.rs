@@ -1,0 +1,111 @@
+//! A piece of a page as it came, without the fields that the file excludes.
+
+use super::json::{Fault, Scanner};
+use crate::plan::model::FieldPath;
+
+/// The text of a value. `path` leads to it from the record, through objects and lists alike. Fields that are excluded are
+/// not in it, nor is a text in whose JSON one would be.
+pub(super) fn excerpt(token: &[u8], path: &[String], exclude: &[FieldPath]) -> String {
+    if exclude.is_empty() {
+        return String::from_utf8_lossy(token).into_owned();
+    }
+    let mut copy = Copy { exclude, path: path.to_vec(), out: String::with_capacity(token.len()), scratch: Vec::new() };
+    // The token was scanned before, so it is well-formed; what could not be read is better left out than shown.
+    match copy.value(&mut Scanner::new(token), 1) {
+        Ok(()) => copy.out,
+        Err(_) => "null".to_owned(),
+    }
+}
+
+struct Copy<'e> {
+    exclude: &'e [FieldPath],
+    path: Vec<String>,
+    out: String,
+    scratch: Vec<u8>,
+}
+
+impl Copy<'_> {
+    fn value(&mut self, scan: &mut Scanner<'_>, depth: usize) -> Result<(), Fault> {
+        match scan.peek() {
+            Some(b'{') => self.object(scan, depth),
+            Some(b'[') => self.list(scan, depth),
+            Some(b'"') if self.exclude.iter().any(|e| e.0.len() > self.path.len() && e.0.starts_with(&self.path)) => {
+                scan.skip(depth, &mut self.scratch)?;
+                self.out.push_str("null");
+                Ok(())
+            }
+            _ => {
+                let token = scan.skip(depth, &mut self.scratch)?;
+                self.out.push_str(&String::from_utf8_lossy(token));
+                Ok(())
+            }
+        }
+    }
+
+    fn object(&mut self, scan: &mut Scanner<'_>, depth: usize) -> Result<(), Fault> {
+        scan.open(depth)?;
+        self.out.push('{');
+        let mut is_first = true;
+        if !scan.take(b'}') {
+            loop {
+                let key = String::from_utf8_lossy(scan.string(&mut self.scratch)?).into_owned();
+                scan.expect(b':', "`:`")?;
+                let quoted = serde_json::Value::from(key.as_str()).to_string();
+                self.path.push(key);
+                if self.exclude.iter().any(|e| e.0 == self.path) {
+                    scan.skip(depth + 1, &mut self.scratch)?;
+                } else {
+                    self.out.push_str(if is_first { "" } else { "," });
+                    self.out.push_str(&quoted);
+                    self.out.push(':');
+                    self.value(scan, depth + 1)?;
+                    is_first = false;
+                }
+                self.path.pop();
+                if !scan.more(b'}')? {
+                    break;
+                }
+            }
+        }
+        self.out.push('}');
+        Ok(())
+    }
+
+    fn list(&mut self, scan: &mut Scanner<'_>, depth: usize) -> Result<(), Fault> {
+        scan.open(depth)?;
+        self.out.push('[');
+        if !scan.take(b']') {
+            loop {
+                self.value(scan, depth + 1)?;
+                if !scan.more(b']')? {
+                    break;
+                }
+                self.out.push(',');
+            }
+        }
+        self.out.push(']');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excluded_fields_are_in_no_excerpt() {
+        let paths = |paths: &[&str]| -> Vec<FieldPath> {
+            paths.iter().map(|p| FieldPath(p.split('.').map(str::to_owned).collect())).collect()
+        };
+        let record = r#"{"id": 1, "token": "t", "a": {"b": [ {"c": "x", "d": 1.50} ], "é\u0041": {}}, "j": "{\"k\":1}"}"#;
+        for (exclude, expected) in [
+            (&[][..], record),
+            (&["token"], r#"{"id":1,"a":{"b":[{"c":"x","d":1.50}],"éA":{}},"j":"{\"k\":1}"}"#),
+            (&["id", "a.b.c", "j.k"], r#"{"token":"t","a":{"b":[{"d":1.50}],"éA":{}},"j":null}"#),
+            (&["a", "id", "token", "j"], "{}"),
+        ] {
+            assert_eq!(excerpt(record.as_bytes(), &[], &paths(exclude)), expected, "{exclude:?}");
+        }
+        assert_eq!(excerpt(br#"{"c":1,"d":2}"#, &["a".into(), "b".into()], &paths(&["a.b.c"])), r#"{"d":2}"#);
+    }
+}
