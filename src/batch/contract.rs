@@ -141,3 +141,6 @@ pub(super) fn column_name(catalog: &Catalog, table: &TablePath, path: &[String])
     let known = catalog.table(table).and_then(|table| table.columns.iter().find(|c| is_own(&c.source)));
     known.map_or_else(|| names::column_name(path), |column| column.name.clone())
 }
+
+#[cfg(test)]
+mod tests;
