@@ -11,6 +11,7 @@ mod children;
 mod cli;
 mod client;
 mod config_errors;
+mod contracts;
 mod crash;
 mod cursor_sources;
 mod demo;

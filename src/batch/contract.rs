@@ -110,9 +110,7 @@ impl Discarded {
             Extent::Record => None,
             Extent::Row => Some((self.table.clone(), 1)),
             Extent::List(rows) => Some((self.table.clone(), rows)),
-            Extent::Value => {
-                Some((format!("{}.{}", self.table, self.column.as_deref().unwrap_or_default()), 1))
-            }
+            Extent::Value => Some((format!("{}.{}", self.table, self.column.as_deref().unwrap_or_default()), 1)),
         }
     }
 

@@ -97,7 +97,8 @@ mod tests {
         let paths = |paths: &[&str]| -> Vec<FieldPath> {
             paths.iter().map(|p| FieldPath(p.split('.').map(str::to_owned).collect())).collect()
         };
-        let record = r#"{"id": 1, "token": "t", "a": {"b": [ {"c": "x", "d": 1.50} ], "é\u0041": {}}, "j": "{\"k\":1}"}"#;
+        let record =
+            r#"{"id": 1, "token": "t", "a": {"b": [ {"c": "x", "d": 1.50} ], "é\u0041": {}}, "j": "{\"k\":1}"}"#;
         for (exclude, expected) in [
             (&[][..], record),
             (&["token"], r#"{"id":1,"a":{"b":[{"c":"x","d":1.50}],"éA":{}},"j":"{\"k\":1}"}"#),

@@ -3,8 +3,8 @@
 use super::column::Fit;
 use super::contract::Drift;
 use super::decode::{DecodeSpec, ParentColumns, uuid8};
-use super::judge::Judge;
 use super::json::{Fault, Number, Scanner};
+use super::judge::Judge;
 use super::shape::{Field, FieldId, KeyPart, ROOT, Shape};
 use super::{CursorToken, Decoded};
 use crate::error::{Error, Kind, Result};
@@ -41,12 +41,7 @@ pub(super) struct Pass<'s> {
 }
 
 impl<'s> Pass<'s> {
-    pub(super) fn new(
-        shape: &'s mut Shape,
-        spec: &'s DecodeSpec,
-        parent: &ParentColumns,
-        judge: Judge<'s>,
-    ) -> Self {
+    pub(super) fn new(shape: &'s mut Shape, spec: &'s DecodeSpec, parent: &ParentColumns, judge: Judge<'s>) -> Self {
         let from_parent = |name: &str| parent.iter().find(|(n, _)| n == name).and_then(|(_, v)| key_text(v));
         let key = spec.shape.key.iter().map(|part| match part {
             KeyPart::Field(_) => None,
@@ -212,7 +207,9 @@ impl<'s> Pass<'s> {
         {
             self.refuse_nested_cursor(scan.clone(), slot, depth)?;
         }
-        if self.judges && let Some(drift) = self.shape.drift(field, first) {
+        if self.judges
+            && let Some(drift) = self.shape.drift(field, first)
+        {
             self.no_place(scan, field, drift, depth)?;
             return Ok(0);
         }
@@ -317,14 +314,7 @@ impl<'s> Pass<'s> {
 
     /// A text that should be JSON (`parse = "json"`), read as if it stood in the record. One that is no JSON stays the
     /// text that it is.
-    fn unfolded(
-        &mut self,
-        text: &[u8],
-        token: &[u8],
-        field: FieldId,
-        row: usize,
-        depth: usize,
-    ) -> Result<u128, Stop> {
+    fn unfolded(&mut self, text: &[u8], token: &[u8], field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
         if !is_json(text, depth, &mut self.scratch) {
             if self.shape.buffer(field, row).text(text)? == Fit::Refused {
                 return Ok(self.widening(token, field, depth));

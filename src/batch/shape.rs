@@ -163,7 +163,8 @@ impl Shape {
             KeyPart::Parent(_) => false,
         });
         let hint = self.hint(table, &path);
-        let needed = key_slot.is_some() || at(&self.spec.contract.needed).is_some() || hint.is_some_and(|h| !h.nullable);
+        let needed =
+            key_slot.is_some() || at(&self.spec.contract.needed).is_some() || hint.is_some_and(|h| !h.nullable);
         let field = Field {
             table,
             path_hash: xxh3_64(path.join("\u{1f}").as_bytes()),
@@ -314,10 +315,8 @@ impl Shape {
         let modes = self.spec.contract.modes;
         let own = &self.fields[field];
         let is_new_list = own.list.is_none() && self.holds_lists && modes.tables != ContractMode::Evolve;
-        let is_new_column = own.column.is_none()
-            && !own.named
-            && self.tables[own.table].held
-            && modes.columns != ContractMode::Evolve;
+        let is_new_column =
+            own.column.is_none() && !own.named && self.tables[own.table].held && modes.columns != ContractMode::Evolve;
         match first {
             _ if own.raw => None,
             Some(b'{') => None,

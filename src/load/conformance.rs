@@ -2,9 +2,11 @@
 //!
 //! [`destination_suite!`] makes one test of each function here. Rows are read back through the trait itself, page by page.
 
+mod discarding;
 mod merging;
 mod typing;
 
+pub(crate) use discarding::*;
 pub(crate) use merging::*;
 pub(crate) use typing::*;
 
@@ -59,6 +61,7 @@ macro_rules! destination_suite {
             absent_records_are_retired_if_asked_for,
             a_deleted_record_goes_with_its_child_rows,
             a_table_keeps_its_kind,
+            what_was_left_out_shows_with_the_commit,
         );
     };
     ($open:expr; $($rule:ident,)+) => {

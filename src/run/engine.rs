@@ -1,8 +1,8 @@
 //! The run itself: what is run, in which order things are opened and closed.
 
 use super::credentials::{CredentialsByResource, resolve_all};
-use super::fanout::{check_files, connect, sources};
 use super::decoding::decode_spec;
+use super::fanout::{check_files, connect, sources};
 use super::merging::merge_spec;
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};

@@ -164,5 +164,7 @@ fn keeps_partial(task: &Task, error: &Error) -> bool {
     let is_frozen = error.context("schema_contract").is_some();
     let ends_alike = resource.incremental.is_none() && error.context("max_pages").is_some();
     let appends = resource.write == WriteDisposition::Append;
-    !is_frozen && !task.context.full_refresh && (resource.parts().of_walk_stay || (appends && (is_ascending || ends_alike)))
+    !is_frozen
+        && !task.context.full_refresh
+        && (resource.parts().of_walk_stay || (appends && (is_ascending || ends_alike)))
 }

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, HashSet};
 use ContractMode::{DiscardRow, DiscardValue, Evolve, Freeze};
 
 /// The tables that every test begins with.
-const BEFORE: &str = r#"[{"id":1,"at":1,"n":1,"r":0.5,"s":"x","o":{"a":true},"none":null,"l":[{"v":1,"w":[1]}],"g":"2026-01-02"}]"#;
+const BEFORE: &str =
+    r#"[{"id":1,"at":1,"n":1,"r":0.5,"s":"x","o":{"a":true},"none":null,"l":[{"v":1,"w":[1]}],"g":"2026-01-02"}]"#;
 
 fn path(dotted: &str) -> FieldPath {
     FieldPath(dotted.split('.').map(str::to_owned).collect())
@@ -89,10 +90,10 @@ fn values_without_a_place_are_left_out_and_noted() {
         (r#"{"id":2,"r":7}"#, &[]),
         (r#"{"id":2,"s":7}"#, &[]),
         (r#"{"id":2,"o":{"a":"yes"}}"#, &["t.o__a: data_type value \"yes\""]),
-        (r#"{"id":2,"l":[{"v":"x"},{"v":3,"u":[{"y":1}]}]}"#, &[
-            "t__l.v: data_type value \"x\"",
-            "t__l__u: new_table list of 1 [{\"y\":1}]",
-        ]),
+        (
+            r#"{"id":2,"l":[{"v":"x"},{"v":3,"u":[{"y":1}]}]}"#,
+            &["t__l.v: data_type value \"x\"", "t__l__u: new_table list of 1 [{\"y\":1}]"],
+        ),
     ] {
         let decoded = decode(spec(all), &before(), &format!("[{record}]")).unwrap();
         assert_eq!(kept_out(&decoded.kept_out), expected, "{record}");

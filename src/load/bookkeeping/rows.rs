@@ -1,7 +1,8 @@
 //! Bookkeeping rows as Arrow batches, and back.
 
 use super::{
-    COLUMNS, DISCARDED, FORMAT_VERSION, FORMAT_VERSION_KEY, LOADS, META, OwnColumn, OwnTable, SCHEMA, STATE, WAREHOUSE_ID_KEY,
+    COLUMNS, DISCARDED, FORMAT_VERSION, FORMAT_VERSION_KEY, LOADS, META, OwnColumn, OwnTable, SCHEMA, STATE,
+    WAREHOUSE_ID_KEY,
 };
 use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
