@@ -1,5 +1,7 @@
 //! One column of a page: a typed buffer that is converted in place when a value needs a wider type.
 
+mod data;
+
 use crate::error::{Error, Kind, Result};
 use crate::schema::ColumnType;
 use crate::schema::number::{Decimal, Plain};
@@ -12,7 +14,7 @@ use arrow::array::{
     Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use data::Data;
 use std::sync::Arc;
 
 /// What became of a value.
@@ -40,23 +42,6 @@ pub struct ColumnBuffer {
     touched: bool,
     /// Whether it keeps its type: a value that does not fit is refused.
     held: bool,
-}
-
-#[derive(Debug)]
-enum Data {
-    /// No value yet, only nulls.
-    Null,
-    Bool(BooleanBufferBuilder),
-    Int(Vec<i64>),
-    Double(Vec<f64>),
-    Wide(Vec<i128>),
-    Date(Vec<i32>),
-    /// Microseconds, local or UTC.
-    Time(Vec<i64>),
-    Text {
-        ends: Vec<i32>,
-        bytes: Vec<u8>,
-    },
 }
 
 impl ColumnBuffer {
@@ -414,76 +399,6 @@ impl ColumnBuffer {
             Data::Text { ends, bytes } => {
                 // SAFETY: the ends grow and each piece was cut at character boundaries from a body that is valid UTF-8.
                 Arc::new(unsafe { StringArray::new_unchecked(OffsetBuffer::new(ends.into()), bytes.into(), nulls) })
-            }
-        }
-    }
-}
-
-impl Data {
-    fn new(observed: &Observed, declared: Option<ColumnType>) -> Data {
-        if declared.is_some() {
-            return Data::text();
-        }
-        if observed.is_null() {
-            return Data::Null;
-        }
-        match observed.column_type() {
-            ColumnType::Boolean => Data::Bool(BooleanBufferBuilder::new(0)),
-            ColumnType::BigInt => Data::Int(Vec::new()),
-            ColumnType::HugeInt | ColumnType::Decimal(..) => Data::Wide(Vec::new()),
-            ColumnType::Double => Data::Double(Vec::new()),
-            ColumnType::Date => Data::Date(Vec::new()),
-            ColumnType::Timestamp | ColumnType::TimestampTz => Data::Time(Vec::new()),
-            ColumnType::Varchar | ColumnType::Json => Data::text(),
-        }
-    }
-
-    fn text() -> Data {
-        Data::Text { ends: vec![0], bytes: Vec::new() }
-    }
-
-    fn push_nulls(&mut self, count: usize) {
-        match self {
-            Data::Null => {}
-            Data::Bool(values) => values.append_n(count, false),
-            Data::Int(values) | Data::Time(values) => values.resize(values.len() + count, 0),
-            Data::Double(values) => values.resize(values.len() + count, 0.0),
-            Data::Wide(values) => values.resize(values.len() + count, 0),
-            Data::Date(values) => values.resize(values.len() + count, 0),
-            Data::Text { ends, bytes } => ends.resize(ends.len() + count, bytes.len() as i32),
-        }
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        match self {
-            Data::Null => {}
-            Data::Bool(values) => values.truncate(rows),
-            Data::Int(values) | Data::Time(values) => values.truncate(rows),
-            Data::Double(values) => values.truncate(rows),
-            Data::Wide(values) => values.truncate(rows),
-            Data::Date(values) => values.truncate(rows),
-            Data::Text { ends, bytes } => {
-                ends.truncate(rows + 1);
-                bytes.truncate(ends.last().map_or(0, |end| *end as usize));
-            }
-        }
-    }
-
-    /// Fills an empty buffer from an array of its own type.
-    fn load(&mut self, array: &ArrayRef) {
-        match self {
-            Data::Null => {}
-            Data::Bool(values) => values.append_buffer(array.as_boolean().values()),
-            Data::Int(values) => values.extend_from_slice(array.as_primitive::<Int64Type>().values()),
-            Data::Double(values) => values.extend_from_slice(array.as_primitive::<Float64Type>().values()),
-            Data::Wide(values) => values.extend_from_slice(array.as_primitive::<Decimal128Type>().values()),
-            Data::Date(values) => values.extend_from_slice(array.as_primitive::<Date32Type>().values()),
-            Data::Time(values) => values.extend_from_slice(array.as_primitive::<TimestampMicrosecondType>().values()),
-            Data::Text { ends, bytes } => {
-                for text in array.as_string::<i32>() {
-                    bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
-                    ends.push(bytes.len() as i32);
-                }
             }
         }
     }

@@ -182,7 +182,8 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    /// Begins an element of a list. True: it is left out, and the scanner stands behind it.
+    /// Begins an element of a list, and gives the row around it for its end. None: it is left out, and the scanner stands
+    /// behind it.
     pub(super) fn pass_over_element(
         &mut self,
         scan: &mut Scanner<'_>,

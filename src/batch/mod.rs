@@ -5,6 +5,7 @@
 //! not fit its column's type converts that column's buffer once, for this page; the wider type is kept for the next ones.
 
 pub mod column;
+mod content;
 pub mod contract;
 pub mod decode;
 mod excerpt;

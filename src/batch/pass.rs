@@ -1,6 +1,7 @@
 //! One pass over the records of a page: tokens into the columns of the shape, keys and cursors noted on the way.
 
 use super::column::Fit;
+use super::content::{content, is_json, json_in, key_text, mix};
 use super::contract::Drift;
 use super::decode::{DecodeSpec, ParentColumns, uuid8};
 use super::json::{Fault, Number, Scanner};
@@ -10,9 +11,8 @@ use super::{CursorToken, Decoded};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::OnCursorMissing;
 use crate::schema::number::{Decimal, Plain};
-use serde_json::Value;
 use std::ops::Range;
-use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of a value in a message.
 const SHOWN_BYTES: usize = 80;
@@ -425,26 +425,6 @@ impl<'s> Pass<'s> {
     }
 }
 
-/// Whether a text is one JSON value.
-fn is_json(text: &[u8], depth: usize, scratch: &mut Vec<u8>) -> bool {
-    let mut scan = Scanner::new(text);
-    scan.skip(depth, scratch).is_ok() && scan.end().is_ok()
-}
-
-/// The JSON within a string token; none if the token is no string, or its text no JSON.
-fn json_in(token: &[u8], depth: usize, scratch: &mut Vec<u8>) -> Option<Vec<u8>> {
-    if token.first() != Some(&b'"') {
-        return None;
-    }
-    let text = Scanner::new(token).string(scratch).ok()?.trim_ascii().to_vec();
-    is_json(&text, depth, scratch).then_some(text)
-}
-
-#[inline]
-fn content(wanted: bool, kind: u64, bytes: &[u8]) -> u128 {
-    if wanted { xxh3_128_with_seed(bytes, kind) } else { 0 }
-}
-
 /// Why a value could not be read.
 enum Stop {
     Fault(Fault),
@@ -467,28 +447,5 @@ impl From<Error> for Stop {
 fn note_key(key: &mut [Option<Vec<u8>>], field: &Field, text: impl FnOnce() -> Vec<u8>) {
     if let Some(slot) = field.key_slot {
         key[slot] = Some(text());
-    }
-}
-
-fn mix(value: u128, salt: u128) -> u128 {
-    if value == 0 {
-        return 0;
-    }
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&value.to_le_bytes());
-    bytes[16..].copy_from_slice(&salt.to_le_bytes());
-    xxh3_128(&bytes)
-}
-
-/// The text by which a value counts in a key: the same for 5, 5.0 and "5".
-fn key_text(value: &Value) -> Option<Vec<u8>> {
-    match value {
-        Value::Null => None,
-        Value::String(s) => Some(s.clone().into_bytes()),
-        Value::Number(n) => {
-            let text = n.to_string();
-            Some(Decimal::parse(text.as_bytes()).map_or(text, |d| d.canonical()).into_bytes())
-        }
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Some(value.to_string().into_bytes()),
     }
 }
