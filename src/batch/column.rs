@@ -204,7 +204,7 @@ impl ColumnBuffer {
                 self.observed = self.observed.join(Observed::of_numbers(seen));
             }
             self.valid();
-            return Ok(());
+            return Ok(Fit::Fits);
         }
         let broken = || Error::new(Kind::Internal, "a scanned number is not a number");
         let number = Decimal::parse(token).ok_or_else(broken)?;
