@@ -316,7 +316,8 @@ impl<'a> UnitWalk<'a> {
             let leaves_out = filter.map(|(filter, scope)| move |record: &[u8]| is_filtered(filter, scope, record));
             let mut decoder = task.decoders.take();
             let is_filtered = leaves_out.as_ref().map(|f| f as IsFiltered<'_>);
-            let decoded = task.tracker.stages.time(Stage::Decoding, || decoder.decode_but(&records, &parent, is_filtered));
+            let decoded =
+                task.tracker.stages.time(Stage::Decoding, || decoder.decode_but(&records, &parent, is_filtered));
             task.decoders.give_back(decoder);
             let decoded = decoded?;
             let filtered = match filter {
