@@ -250,7 +250,10 @@ const ACTION: Key = Key::new(
             ("throttle", "too fast: wait as the server says; does not count as an attempt"),
             ("end", "no more pages"),
             ("accept", "a good answer, whatever its status: its records are read, and no further entry is asked"),
-            ("restart", "the walk begins again at its first page, a few times at most; what it brought so far is dropped"),
+            (
+                "restart",
+                "the walk begins again at its first page, a few times at most; what it brought so far is dropped",
+            ),
         ],
         later: &[],
     }),
