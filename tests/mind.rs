@@ -35,8 +35,9 @@ fn participants(conference: &str, request: &Request) -> Vec<Value> {
         person("24300bf9-d9f2-4bbf-9719-8660d110bc63", "John Doe", "speaker", true),
         person("9a7d2a9a-27c5-45cf-8a1f-8b8e5f0a9d10", "Zoë", "moderator", false),
     ];
-    // "There is no guarantee that the order will remain constant over time."
-    if request.number.is_multiple_of(2) {
+    // "There is no guarantee that the order will remain constant over time." Not by the number of the request: which one comes
+    // first is chance, and the tape of this server has to say what it says.
+    if request.param("detailed").is_some() {
         people.reverse();
     }
     people
