@@ -11,6 +11,7 @@ pub mod decode;
 mod excerpt;
 pub mod json;
 mod judge;
+pub mod key;
 mod pass;
 pub mod shape;
 #[cfg(test)]

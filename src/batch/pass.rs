@@ -6,6 +6,7 @@ use super::contract::Drift;
 use super::decode::{DecodeSpec, ParentColumns, uuid8};
 use super::json::{Fault, Number, Scanner};
 use super::judge::Judge;
+use super::key::id_of_texts;
 use super::shape::{Field, FieldId, KeyPart, ROOT, Shape};
 use super::{CursorToken, Decoded};
 use crate::error::{Error, Kind, Result};
@@ -181,9 +182,8 @@ impl<'s> Pass<'s> {
         if self.spec.hashes_content() {
             return Ok(uuid8(content ^ self.parent_hash));
         }
-        let mut bytes = Vec::with_capacity(32);
         for (slot, text) in self.key.iter().enumerate() {
-            let Some(text) = text else {
+            if text.is_none() {
                 let name = match &self.spec.shape.key[slot] {
                     KeyPart::Field(path) => path.to_string(),
                     KeyPart::Parent(name) => name.clone(),
@@ -191,11 +191,9 @@ impl<'s> Pass<'s> {
                 return Err(Error::new(Kind::Data, format!("the primary key `{name}` of a record is null or missing"))
                     .with("at", format!("record {}", out.record_count))
                     .hint("name fields that every record has in `primary_key`, or load with `write_disposition = \"append\"`"));
-            };
-            bytes.extend_from_slice(&(text.len() as u32).to_be_bytes());
-            bytes.extend_from_slice(text);
+            }
         }
-        Ok(uuid8(xxh3_128(&bytes)))
+        Ok(id_of_texts(self.key.iter().flatten().map(Vec::as_slice)))
     }
 
     /// Reads a value into a row of the field's table. Returns the hash of its content, if ids come from it.

@@ -90,8 +90,7 @@ const WIDTH: usize = 78;
 /// Aligned columns. Those that don't fit are cut at the end of the line.
 fn table(pipeline: &Pipeline) -> Vec<String> {
     let heads = ["resource", "table", "write", "paginator", "cursor", "parent"].map(str::to_owned);
-    let rows: Vec<[String; 6]> =
-        std::iter::once(heads).chain(pipeline.resources.iter().map(|r| row(pipeline, r))).collect();
+    let rows: Vec<[String; 6]> = std::iter::once(heads).chain(pipeline.resources.iter().map(row)).collect();
     let shown = [0, 1, 2, 3, 4, 5].map(|column| rows[1..].iter().any(|row| row[column] != "-"));
     let widths = [0, 1, 2, 3, 4, 5].map(|column| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0));
     rows.iter()
@@ -103,12 +102,13 @@ fn table(pipeline: &Pipeline) -> Vec<String> {
         .collect()
 }
 
-fn row(pipeline: &Pipeline, resource: &Resource) -> [String; 6] {
+fn row(resource: &Resource) -> [String; 6] {
     let dash = || "-".to_owned();
     let same_table = resource.table == resource.name;
     let cursor = resource.incremental.as_ref().map(cursor_of);
-    let parent = resource.parent.as_ref().and_then(|p| pipeline.resource(&p.resource)).map(|p| p.name.as_str());
-    let runs_for: Vec<&str> = parent.into_iter().chain(resource.partitions.as_ref().map(|_| "partitions")).collect();
+    let parents = resource.parent.as_ref().map(|p| p.resources.join(" or "));
+    let partitions = resource.partitions.as_ref().map(|_| "partitions".to_owned());
+    let runs_for: Vec<String> = parents.into_iter().chain(partitions).collect();
     let write = if resource.selected { resource.write.name() } else { "not selected" };
     [
         resource.name.clone(),

@@ -148,7 +148,8 @@ fn type_help(kind: &Kind, node: &Node) -> Option<String> {
 fn check_plain(text: &super::text::Text, name: &str, found: &mut Diagnostics) {
     if let Some(span) = text.expression_span() {
         found.error(span, format!("`{{{{ … }}}}` can't be used in `{name}`")).help(
-            "expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns, filter and auth",
+            "expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns, filter, parent_filter \
+             and auth",
         );
     }
 }

@@ -109,7 +109,7 @@ fn a_whole_file_becomes_a_plan() {
     let comments = plan.resource("comments").unwrap();
     assert_eq!(comments.write, WriteDisposition::Append);
     let parent = comments.parent.as_ref().unwrap();
-    assert_eq!((parent.resource.as_str(), parent.fields.len(), parent.scope), ("videos", 1, ParentScope::All));
+    assert_eq!((parent.names().as_str(), parent.fields.len(), parent.scope), ("`videos`", 1, ParentScope::All));
     assert!(!format!("{plan:?}").contains("s3cr3t"));
 }
 
@@ -210,7 +210,10 @@ fn typical_mistakes_have_their_place_and_advice() {
             resource("path = 'x/{{ parent.id }}'"),
             &["4:14 `parent.id` is used, but `x` has no parent | add `parent = \"RESOURCE\"`"],
         ),
-        (resource("parent = 'x'\npath = '{{ parent.id }}'"), &["4:10 `x` is its own parent"]),
+        (
+            resource("parent = 'x'\npath = '{{ parent.id }}'"),
+            &["4:10 `x` is its own parent | name another one that it begins with: parent = [\"RESOURCE\", \"x\"]"],
+        ),
         (
             resource("path = 'https://other.example.com/x'"),
             &[
@@ -223,7 +226,9 @@ fn typical_mistakes_have_their_place_and_advice() {
         ),
         (
             format!("{CLIENT}[resources.userViews]\n[resources.user_views]\n"),
-            &["4:12 `userViews` and `user_views` both fill the table `user_views` | rename one of them"],
+            &[
+                "4:12 `userViews` and `user_views` both fill the table `user_views` | rename one of them; if they are to share it, add `table_name = \"user_views\"`",
+            ],
         ),
         (
             resource(
@@ -311,7 +316,7 @@ fn further_mistakes_are_found_too() {
         (
             resource("primary_key = '{{ x }}'"),
             &[
-                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns, filter and auth",
+                "4:16 `{{ … }}` can't be used in `primary_key` | expressions are evaluated in base_url, path, params, headers, json, form, body, add_columns, filter, parent_filter and auth",
             ],
         ),
         (
@@ -660,7 +665,15 @@ fn parents_come_first_and_their_fields_become_columns() {
     let names: Vec<&str> = plan.resources.iter().map(|r| r.name.as_str()).collect();
     assert_eq!(names, ["Videos", "comments", "likes"]);
     let columns = |name: &str| -> Vec<String> {
-        plan.resource(name).unwrap().parent.as_ref().unwrap().include.iter().map(|(c, f)| format!("{c}={f}")).collect()
+        plan.resource(name)
+            .unwrap()
+            .parent
+            .as_ref()
+            .unwrap()
+            .include
+            .iter()
+            .map(|c| format!("{}={}", c.column, c.fields[0]))
+            .collect()
     };
     assert_eq!(columns("comments"), ["videos_id=id", "videos_author__user_name=author.userName"]);
     assert_eq!(columns("likes"), ["video=id"]);
@@ -678,7 +691,10 @@ fn an_inherited_parent_is_a_parent_like_any_other() {
     };
     let names: Vec<String> = plan(&file("parent=false\npath='v'")).resources.into_iter().map(|r| r.name).collect();
     assert_eq!(names, ["v", "c"]);
-    assert_eq!(mistakes(&file("")), ["4:8 `v` is its own parent"]);
+    assert_eq!(
+        mistakes(&file("")),
+        ["4:8 `v` is its own parent | name another one that it begins with: parent = [\"RESOURCE\", \"v\"]"]
+    );
 }
 
 #[test]
@@ -1132,11 +1148,11 @@ fn what_children_need_of_ancestors_is_found_in_the_rows_of_their_parent() {
          include_from_parent=['id','parent.id']\nadd_columns={{ note='{{{{ parent.note.text }}}}' }}\n"
     ));
     let parent = plan.resource("c").unwrap().parent.as_ref().unwrap();
-    let fields: Vec<String> = parent.fields.iter().map(|f| format!("{}={}", f.name, f.field)).collect();
+    let fields: Vec<String> = parent.fields.iter().map(|f| format!("{}={}", f.name, f.places[0].field)).collect();
     assert_eq!(fields, ["parent.id=top", "parent.partition.r=r"]);
-    let included: Vec<String> = parent.include.iter().map(|(column, field)| format!("{column}={field}")).collect();
+    let included: Vec<String> = parent.include.iter().map(|c| format!("{}={}", c.column, c.fields[0])).collect();
     assert_eq!(included, ["b_id=id", "top=top"]);
-    assert_eq!(parent.further_fields.iter().map(|f| f.field.to_string()).collect::<Vec<_>>(), ["note.text"]);
+    assert_eq!(parent.further_fields.iter().map(|f| f.places[0].field.to_string()).collect::<Vec<_>>(), ["note.text"]);
 }
 
 #[test]

@@ -63,6 +63,14 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
     for (name, value) in &page.params {
         params.set(name, value);
     }
+    let asks_anew = page.link.is_none() && !client.base_url.uses("parent");
+    if asks_anew && resource.parent.is_some() && !spec.names_its_parent(&scope)? {
+        return Err(Error::new(
+            Kind::Data,
+            "no expression of the request has a value for this parent: it would ask for everything",
+        )
+        .hint("`parent_filter` says which parents are asked for"));
+    }
     let url = match &page.link {
         Some(link) if resource.paginator.keeps_params() && !is_signed(link) => with_dropped(link, &params.plain),
         Some(link) => link.clone(),

@@ -132,7 +132,7 @@ pub const COLUMNS: OwnTable = OwnTable {
     key: &["pipeline", "resource"],
     columns: &[
         column("pipeline", Varchar, "Name of the pipeline"),
-        column("resource", Varchar, "Name of the resource"),
+        column("resource", Varchar, "Name of the resource, or of the table where several resources share it"),
         column("table_ordinal", BigInt, "Position of the table in the resource, from 1; parents before children"),
         column("table_path", Json, "The lists that lead to the table, from the record down, each as a path of keys"),
         column("table_name", Varchar, "The table"),

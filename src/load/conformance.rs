@@ -151,8 +151,11 @@ pub(crate) fn spec(load_id: &str, resource: &str, write: WriteDisposition, catal
         pipeline: PIPELINE.to_owned(),
         dataset: DATASET.to_owned(),
         resource: resource.to_owned(),
+        tables_of: resource.to_owned(),
+        fellows: Vec::new(),
         write,
         keyed: write == WriteDisposition::Merge,
+        key: Vec::new(),
         merge: Default::default(),
         descriptions: Vec::new(),
         catalog: catalog.clone(),
@@ -171,6 +174,7 @@ pub(crate) fn commit(cursors: &[(&str, &str, &str)], catalog: &Catalog) -> Commi
     Commit {
         cursors: cursors.iter().map(cursor).collect(),
         forget_cursors: false,
+        forget_cursors_of: Vec::new(),
         record: LoadRow {
             status: "completed".to_owned(),
             started_at: time,

@@ -16,6 +16,7 @@ pub mod bookkeeping;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod duckdb;
+pub mod keys;
 pub mod merge;
 pub mod parquet;
 pub mod values;
@@ -23,7 +24,7 @@ pub mod values;
 use crate::batch::contract::Discarded;
 use crate::error::Result;
 use crate::plan::model::WriteDisposition;
-use crate::schema::catalog::{Catalog, Change, Fitted, Table};
+use crate::schema::catalog::{Catalog, Change, Fitted, Source, Table};
 use bookkeeping::RowKind;
 use chrono::{DateTime, Utc};
 use merge::{MergeSpec, Settled};
@@ -46,11 +47,17 @@ pub struct LoadSpec {
     pub dataset: String,
     /// Resource name.
     pub resource: String,
+    /// Under which name its tables are kept in [`bookkeeping::COLUMNS`]: the resource's own, or one for all that share them.
+    pub tables_of: String,
+    /// Other resources that fill the same tables, one after the other.
+    pub fellows: Vec<String>,
     /// How rows meet those already there.
     pub write: WriteDisposition,
     /// Whether ids identify records (merge, and replace with a primary key): a row of an id takes the place of the one that
     /// is there, from this load too.
     pub keyed: bool,
+    /// The columns of the primary key that ids follow from, if they do.
+    pub key: Vec<Source>,
     /// What a merge means.
     pub merge: MergeSpec,
     /// What the file says of columns of the record table, for their comments: column name, description.
@@ -130,6 +137,8 @@ pub struct Commit {
     pub cursors: Vec<CursorRow>,
     /// Whether the resource's other cursors are forgotten (`--full-refresh`, first commit of the run).
     pub forget_cursors: bool,
+    /// Other resources whose cursors are forgotten too: their rows go with the tables that they share.
+    pub forget_cursors_of: Vec<String>,
     /// The record of the load; replaces the one of the same load and resource.
     pub record: LoadRow,
     /// What changed, for `_pintail_schema`.
@@ -143,12 +152,20 @@ pub struct Commit {
 pub struct Stored {
     /// All cursors of resources; those of partitions are asked for when they are needed.
     pub cursors: Vec<CursorRow>,
-    /// Tables by resource.
+    /// Tables by the name under which they are kept: see [`LoadSpec::tables_of`].
     pub catalogs: HashMap<String, Catalog>,
     /// The newest committed load of the pipeline, if there is one.
     pub last_load_id: Option<String>,
     /// Identifies this warehouse: made when it was made, and never changed.
     pub warehouse_id: String,
+}
+
+impl Stored {
+    /// The catalog whose record table has a name, with the name under which it is kept.
+    pub fn catalog_of(&self, table: &str) -> Option<(&String, &Catalog)> {
+        let is_of = |catalog: &Catalog| catalog.table(&Vec::new()).is_some_and(|root| root.name == table);
+        self.catalogs.iter().find(|(_, catalog)| is_of(catalog))
+    }
 }
 
 /// Which parents a child asks for.

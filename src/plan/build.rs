@@ -5,6 +5,7 @@
 mod added;
 mod answers;
 mod auth;
+mod carried;
 mod client;
 mod column;
 mod contract;
@@ -24,6 +25,7 @@ mod poll;
 mod request;
 mod resource;
 mod scope;
+mod shared;
 mod vars;
 mod write;
 
@@ -107,7 +109,7 @@ fn resources(
     if entries.is_empty() {
         found.error(key.span.clone(), "there are no resources").help("add one: [resources.NAME]");
     }
-    check_tables(entries, found);
+    shared::check_names(entries, file, found);
     extends::check(entries, found);
     let mut built = Vec::with_capacity(entries.len());
     for index in order(file, found)? {
@@ -117,22 +119,9 @@ fn resources(
         uses.append(&mut scope.uses);
         built.push(resource);
     }
-    built.into_iter().collect()
-}
-
-/// Two resources can't fill one table, and none can fill one of ours.
-fn check_tables(entries: &[(Key, Node)], found: &mut Diagnostics) {
-    for (i, (key, _)) in entries.iter().enumerate() {
-        let table = names::identifier(&key.name);
-        if table.starts_with(names::OWN_PREFIX) {
-            let help = format!("tables that begin with `{}` are Pintail's own", names::OWN_PREFIX);
-            found.error(key.span.clone(), format!("a resource can't fill the table `{table}`")).help(help);
-        }
-        if let Some((other, _)) = entries[..i].iter().find(|(other, _)| names::identifier(&other.name) == table) {
-            let message = format!("`{}` and `{}` both fill the table `{table}`", other.name, key.name);
-            found.error(key.span.clone(), message).help("rename one of them");
-        }
-    }
+    let built: Vec<Resource> = built.into_iter().collect::<Option<_>>()?;
+    shared::check(&built, entries, found);
+    Some(built)
 }
 
 /// The order in which resources run. Unknown parents and cycles are reported.
@@ -140,29 +129,43 @@ fn order(file: &resource::File<'_>, found: &mut Diagnostics) -> Option<Vec<usize
     let entries = file.resources;
     let index_of = |name: &str| entries.iter().position(|(key, _)| key.name == name);
     let mut parents = Vec::with_capacity(entries.len());
-    for (key, node) in entries {
-        let node = node.as_table().and_then(|table| file.parent_of(table));
-        let parent = node.and_then(Node::resolved);
-        let index = parent.as_deref().and_then(index_of);
-        if let (Some(node), Some(parent), None) = (node, &parent, index) {
-            let known = entries.iter().map(|(k, _)| k.name.as_str()).filter(|name| *name != key.name);
-            let help = suggest::did_you_mean(parent, known.clone())
-                .unwrap_or_else(|| format!("resources of this file: {}", suggest::list(known)));
-            found.error(node.span.clone(), format!("there is no resource `{parent}`")).help(help);
+    for (at, (key, node)) in entries.iter().enumerate() {
+        let nodes = node.as_table().map(|table| file.parent_nodes(table)).unwrap_or_default();
+        let mut known: Vec<usize> = Vec::new();
+        for (node, name) in nodes.iter().filter_map(|node| Some((node, node.resolved()?))) {
+            match index_of(&name) {
+                Some(index) => known.push(index),
+                None => report_unknown_parent(key, node, &name, entries, found),
+            }
         }
-        parents.push(index);
+        // A resource may go on from its own rows, once another one has begun.
+        if known.iter().any(|index| *index != at) {
+            known.retain(|index| *index != at);
+        }
+        parents.push(known);
     }
     match graph::parents_first(&parents) {
         Ok(order) => Some(order),
         Err(cycle) => {
             let names: Vec<&str> = cycle.iter().chain(cycle.first()).map(|i| entries[*i].0.name.as_str()).collect();
-            let message = match names.as_slice() {
-                [only, _] => format!("`{only}` is its own parent"),
-                names => format!("parents go in a circle: {}", names.join(" → ")),
+            let (message, help) = match names.as_slice() {
+                [only, _] => {
+                    let help = format!("name another one that it begins with: parent = [\"RESOURCE\", \"{only}\"]");
+                    (format!("`{only}` is its own parent"), Some(help))
+                }
+                names => (format!("parents go in a circle: {}", names.join(" → ")), None),
             };
-            let node = cycle.first().and_then(|i| entries[*i].1.as_table()).and_then(|table| file.parent_of(table));
-            found.error(node.map_or(0..0, |n| n.span.clone()), message);
+            let table = cycle.first().and_then(|i| entries[*i].1.as_table());
+            let node = table.and_then(|table| file.parent_nodes(table).first());
+            found.error(node.map_or(0..0, |n| n.span.clone()), message).help_maybe(help);
             None
         }
     }
+}
+
+fn report_unknown_parent(key: &Key, node: &Node, name: &str, entries: &[(Key, Node)], found: &mut Diagnostics) {
+    let known = entries.iter().map(|(k, _)| k.name.as_str()).filter(|name| *name != key.name);
+    let help = suggest::did_you_mean(name, known.clone())
+        .unwrap_or_else(|| format!("resources of this file: {}", suggest::list(known)));
+    found.error(node.span.clone(), format!("there is no resource `{name}`")).help(help);
 }

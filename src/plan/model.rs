@@ -28,7 +28,8 @@ pub use format::{BodyFormat, ColumnNames, CsvFormat, CsvHeader, FormatKind, Reco
 pub use incremental::*;
 pub use paginator::*;
 pub use relation::{
-    OnMissingField, Parent, ParentBatch, ParentField, ParentScope, PartitionList, PartitionRows, Partitions,
+    FieldPlace, OnMissingField, Parent, ParentBatch, ParentColumn, ParentField, ParentScope, PartitionList,
+    PartitionRows, Partitions,
 };
 pub use request::*;
 pub use selector::*;
@@ -63,7 +64,7 @@ pub struct Pipeline {
 pub struct Resource {
     /// Name as in the file.
     pub name: String,
-    /// Table name: the resource's name, normalised.
+    /// Table name: `table_name`, or the resource's name, normalised. Several resources may fill one table.
     pub table: String,
     /// Whether a run stores it. A parent that isn't selected is still fetched for its children.
     pub selected: bool,
@@ -97,7 +98,7 @@ pub struct Resource {
     pub expect: Option<Expect>,
     /// What is asked for since when.
     pub incremental: Option<Incremental>,
-    /// The resource whose rows this one runs for.
+    /// The resources whose rows this one runs for.
     pub parent: Option<Parent>,
     /// The lists whose rows it runs for; with a parent, for each of its rows.
     pub partitions: Option<Partitions>,
@@ -140,5 +141,10 @@ impl Pipeline {
     /// The resource of a name.
     pub fn resource(&self, name: &str) -> Option<&Resource> {
         self.resources.iter().find(|r| r.name == name)
+    }
+
+    /// The other resources that fill the table of a resource.
+    pub fn fellows<'p>(&'p self, resource: &'p Resource) -> impl Iterator<Item = &'p Resource> {
+        self.resources.iter().filter(|r| r.table == resource.table && r.name != resource.name)
     }
 }

@@ -179,6 +179,23 @@ impl Template {
         fields
     }
 
+    /// The parent fields whose values are joined in a batch of parents: not those that an expression itself makes a text of.
+    pub fn joined_parent_fields(&self) -> Vec<FieldPath> {
+        let makes_text =
+            |part: &Part| matches!(part, Part::Expression { written, .. } if expression::makes_text(written));
+        let mut references = self.inner.references.iter();
+        let mut fields: Vec<FieldPath> = Vec::new();
+        for part in &self.inner.parts {
+            let own = references.by_ref().take(part.roots().count());
+            let own = own.filter(|r| r.path[0] == "parent").map(|r| FieldPath(r.path[1..].to_vec()));
+            let own: Vec<FieldPath> = own.filter(|field| !fields.contains(field)).collect();
+            if !makes_text(part) {
+                fields.extend(own);
+            }
+        }
+        fields
+    }
+
     /// The text for a request. `None` when an expression gave none: the parameter is left out.
     ///
     /// # Errors

@@ -2,25 +2,23 @@
 
 use super::credentials::{CredentialsByResource, resolve_all};
 use super::decoding::decode_spec;
-use super::fanout::{check_files, connect, sources};
-use super::merging::merge_spec;
+use super::fanout::{Connections, Progress, check_files};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
 use super::resource;
 use super::shutdown::Stop;
+use super::specs::{catalog_of, files_of, load_spec, reserved_names, stored_cursor};
 use super::unit::{Decoders, Task};
 use super::warehouse::{self, Setup, Warehouse};
 use super::wire::{self, Senders, Wire};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
-use crate::extract::cursor::Position;
-use crate::extract::format::file::Files;
 use crate::http::Http;
 use crate::http::tape::TapeUse;
 use crate::load::duckdb::DuckDb;
 use crate::load::parquet::{self, ParquetFolder};
-use crate::load::{Destination, LoadSpec, Stored};
-use crate::plan::model::{Client, FormatKind, Pipeline, Resource};
+use crate::load::{Destination, Stored};
+use crate::plan::model::{Client, Pipeline, Resource};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use crate::state::file::{Finding, StateCopy, compare};
@@ -104,6 +102,10 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     };
     let (destination, stored) = open(settings, &pipeline, &options.command).await?;
     let location = destination.location();
+    let selection = select(&pipeline, &options.resources, &stored);
+    if options.full_refresh {
+        check_full_refresh(&pipeline, &selection)?;
+    }
     let copy = readable_copy(settings, &pipeline, &location, &stored);
     let wire = Wire::new(&options.tape, network, &pipeline.name, started_at)?;
     let limiter = wire.limiter(&settings.state_dir, &pipeline)?;
@@ -130,7 +132,6 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         vars,
         files_base: settings.destination.path().parent().unwrap_or(Path::new("")).to_owned(),
     });
-    let selection = select(&pipeline, &options.resources, &stored);
     let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
     credentials.settle().await;
     wire.report_unused();
@@ -269,10 +270,9 @@ fn select(pipeline: &Pipeline, wanted: &[String], stored: &Stored) -> Selection 
     // Parents stand before their children, so going backwards meets every child before its parent.
     for resource in pipeline.resources.iter().rev() {
         if let (true, Some(parent)) = (running.contains(&resource.name), &resource.parent) {
-            let is_known = stored.catalogs.get(&parent.resource).is_some_and(|c| !c.tables.is_empty());
-            if !is_known || wanted.is_empty() {
-                running.insert(parent.resource.clone());
-            }
+            let is_known =
+                |name: &str| pipeline.resource(name).is_some_and(|parent| stored.catalog_of(&parent.table).is_some());
+            running.extend(parent.resources.iter().filter(|name| wanted.is_empty() || !is_known(name)).cloned());
         }
     }
     let is_stored = |r: &&Resource| running.contains(&r.name) && (r.selected || wanted.contains(&r.name));
@@ -290,10 +290,11 @@ async fn run_resources(
 ) -> Result<Vec<ResourceReport>> {
     let running: Vec<&Resource> = pipeline.resources.iter().filter(|r| selection.running.contains(&r.name)).collect();
     let trackers: Vec<Arc<Tracker>> = running.iter().map(|r| Arc::new(Tracker::new(&r.name))).collect();
-    let (mut feeds, mut receivers) = connect(&running);
+    let progress = Progress::new(&running);
+    let mut connections = Connections::new(&running);
     // A child may read its parent's committed rows although the parent itself does not run.
     for resource in &pipeline.resources {
-        let spec = load_spec(pipeline, resource, context, stored, &context.load_id);
+        let spec = load_spec(pipeline, resource, context, stored);
         let reserved = reserved_names(pipeline, resource, stored);
         let tracker = trackers.iter().find(|tracker| tracker.name == resource.name);
         let stages = tracker.map(|tracker| tracker.stages.clone()).unwrap_or_default();
@@ -301,16 +302,16 @@ async fn run_resources(
     }
     let _display = Display::start(trackers.clone(), style);
     let mut tasks = Vec::new();
-    let mut above: Vec<watch::Receiver<()>> = Vec::new();
+    let mut above: Vec<(&str, watch::Receiver<()>)> = Vec::new();
     for (resource, tracker) in running.iter().zip(trackers) {
         let cursor = stored_cursor(stored, resource, context.full_refresh)?;
-        let catalog = match (context.full_refresh, stored.catalogs.get(&resource.name)) {
-            (false, Some(catalog)) => catalog.clone(),
-            _ => Catalog::default(),
-        };
-        let sources = sources(pipeline, resource, receivers.remove(&resource.name), &above);
+        let catalog = if context.full_refresh { Catalog::default() } else { catalog_of(resource, stored) };
+        let ends: Vec<_> = above.iter().map(|(_, end)| end.clone()).collect();
+        let sources = connections.sources(pipeline, resource, &progress, &ends);
+        let waits_for = |name: &str| connections.waits(&resource.name).iter().any(|other| other == name);
+        let before: Vec<_> = above.iter().filter(|(name, _)| waits_for(name)).map(|(_, end)| end.clone()).collect();
         let (ended, end) = watch::channel(());
-        above.push(end);
+        above.push((&resource.name, end));
         let task = Arc::new(Task {
             context: context.clone(),
             http: context.senders.of(&resource.name).ok_or_else(|| broken("a resource has no sender"))?,
@@ -318,18 +319,20 @@ async fn run_resources(
             decoders: Decoders::new(decode_spec(resource, selection.stored.contains(&resource.name)), catalog),
             files: files_of(pipeline, resource, &context.files_base).map(Arc::new),
             stored: selection.stored.contains(&resource.name),
-            feeds: feeds.remove(&resource.name).unwrap_or_default(),
+            feeds: connections.take_feeds(&resource.name),
+            came_through: progress.flag(&resource.name),
             resource: Arc::new((*resource).clone()),
             tracker,
         });
-        tasks.push((task, cursor, sources, ended));
+        tasks.push((task, cursor, sources, before, ended));
     }
     // Nothing is requested before everything is ready.
     let tasks: Vec<_> = tasks
         .into_iter()
-        .map(|(task, cursor, sources, ended)| {
+        .map(|(task, cursor, sources, before, ended)| {
             let name = task.resource.name.clone();
             let run = async move {
+                ended_all(before).await;
                 let report = resource::run(task, cursor, sources).await;
                 drop(ended);
                 report
@@ -347,44 +350,26 @@ async fn run_resources(
     Ok(reports)
 }
 
-fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored: &Stored, load_id: &str) -> LoadSpec {
-    LoadSpec {
-        load_id: load_id.to_owned(),
-        loaded_at: context.loaded_at,
-        pipeline: pipeline.name.clone(),
-        dataset: pipeline.dataset.clone(),
-        resource: resource.name.clone(),
-        write: resource.write,
-        keyed: resource.has_ids_from_key(),
-        merge: merge_spec(resource),
-        descriptions: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.description.clone()?))).collect(),
-        catalog: stored.catalogs.get(&resource.name).cloned().unwrap_or_default(),
-        fresh: context.full_refresh,
+/// Waits until resources have ended.
+pub(super) async fn ended_all(resources: Vec<watch::Receiver<()>>) {
+    for mut resource in resources {
+        // An error says that the sender is gone: the resource has ended.
+        while resource.changed().await.is_ok() {}
     }
 }
 
-/// Tables that belong to other resources.
-fn reserved_names(pipeline: &Pipeline, resource: &Resource, stored: &Stored) -> HashSet<String> {
-    let others = pipeline.resources.iter().filter(|r| r.name != resource.name).map(|r| r.table.clone());
-    let known = stored.catalogs.iter().filter(|(name, _)| **name != resource.name);
-    others.chain(known.flat_map(|(_, c)| c.tables.iter().map(|t| t.name.clone()))).collect()
-}
-
-fn stored_cursor(stored: &Stored, resource: &Resource, full_refresh: bool) -> Result<Option<Position>> {
-    if full_refresh || resource.incremental.is_none() {
-        return Ok(None);
+/// Refuses to make a table anew for some of the resources that fill it: the rows of the others would be gone.
+fn check_full_refresh(pipeline: &Pipeline, selection: &Selection) -> Result<()> {
+    for resource in pipeline.resources.iter().filter(|r| selection.stored.contains(&r.name)) {
+        let mut fellows = pipeline.fellows(resource).filter(|r| r.selected);
+        if let Some(other) = fellows.find(|other| !selection.stored.contains(&other.name)) {
+            let message = format!(
+                "`{}` can't be loaded anew alone: `{}` fills the same table, and its rows would be gone",
+                resource.name, other.name
+            );
+            let hint = format!("name both: --resource {} --resource {}", resource.name, other.name);
+            return Err(Error::new(Kind::Config, message).with("table", &resource.table).hint(hint));
+        }
     }
-    let row = stored.cursors.iter().find(|c| c.resource == resource.name && c.partition.is_empty());
-    row.map(|c| Position::from_state(&c.value)).transpose()
-}
-
-/// Where the bodies of a resource go, if they are stored as files.
-fn files_of(pipeline: &Pipeline, resource: &Resource, base: &Path) -> Option<Files> {
-    if resource.format.kind != Some(FormatKind::File) {
-        return None;
-    }
-    Some(match &resource.format.files_path {
-        Some(folder) => Files::at(folder.clone()),
-        None => Files::beside(base, &pipeline.dataset, &resource.table),
-    })
+    Ok(())
 }

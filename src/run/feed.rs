@@ -6,7 +6,6 @@ use crate::plan::model::FieldPath;
 use crate::schema::catalog::Source;
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 /// Pages of parent rows that wait for the child.
@@ -16,31 +15,65 @@ const QUEUE_PAGES: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct ParentRow {
     pub(super) values: Vec<Value>,
+    /// Which of the child's parents it is a row of.
+    pub(super) parent: usize,
     /// It is known from the warehouse only, and may be gone from the API.
     pub(super) from_warehouse: bool,
+    /// Rows of the child itself that led to it, if the child is its own parent.
+    pub(super) line: Line,
+}
+
+/// The rows of a resource that is its own parent, from the first one down to one of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Line(Option<Arc<Step>>);
+
+#[derive(Debug)]
+struct Step {
+    /// Hash of the identity.
+    identity: u64,
+    depth: u32,
+    above: Line,
+}
+
+impl Line {
+    /// The line with one more row.
+    pub(super) fn and(&self, identity: u64) -> Line {
+        Line(Some(Arc::new(Step { identity, depth: self.depth() + 1, above: self.clone() })))
+    }
+
+    /// How many rows it has.
+    pub(super) fn depth(&self) -> u32 {
+        self.0.as_ref().map_or(0, |step| step.depth)
+    }
+
+    /// Whether a row is in it.
+    pub(super) fn has(&self, identity: u64) -> bool {
+        let steps = std::iter::successors(self.0.as_deref(), |step| step.above.0.as_deref());
+        steps.into_iter().any(|step| step.identity == identity)
+    }
 }
 
 /// Where a parent's task sends its rows for one child.
 #[derive(Debug)]
 pub(super) struct Feed {
     fields: Vec<FieldPath>,
-    rows: mpsc::Sender<Vec<ParentRow>>,
-    came_through: Arc<AtomicBool>,
+    /// Which of the child's parents this is.
+    parent: usize,
+    way: Way,
 }
 
-/// The child's end of a feed.
+/// How rows reach the child.
 #[derive(Debug)]
-pub(super) struct Live {
-    pub(super) rows: mpsc::Receiver<Vec<ParentRow>>,
-    /// Whether the parent was loaded without a failure; known when there are no more rows.
-    pub(super) came_through: Arc<AtomicBool>,
+enum Way {
+    /// Through a queue that bounds how far the parent is ahead.
+    Bounded(mpsc::Sender<Vec<ParentRow>>),
+    /// To the resource itself, which never waits for itself.
+    Own(mpsc::UnboundedSender<Vec<ParentRow>>),
 }
 
-/// A feed and its other end.
-pub(super) fn feed(fields: Vec<FieldPath>) -> (Feed, Live) {
-    let (sender, receiver) = mpsc::channel(QUEUE_PAGES);
-    let came_through = Arc::new(AtomicBool::new(false));
-    (Feed { fields, rows: sender, came_through: came_through.clone() }, Live { rows: receiver, came_through })
+/// A child's queue of parent rows.
+pub(super) fn queue() -> (mpsc::Sender<Vec<ParentRow>>, mpsc::Receiver<Vec<ParentRow>>) {
+    mpsc::channel(QUEUE_PAGES)
 }
 
 /// Whether a column holds a field as a child names it: a field of the API, or a column that the parent's requests brought.
@@ -53,8 +86,24 @@ pub(super) fn is_of(source: &Source, field: &FieldPath) -> bool {
 }
 
 impl Feed {
-    /// Sends the rows of a page. Waits while the child has enough to do.
-    pub(super) async fn send(&self, root: &Chunk) {
+    /// A feed of the child's parent of this number into the child's queue.
+    pub(super) fn new(parent: usize, fields: Vec<FieldPath>, queue: mpsc::Sender<Vec<ParentRow>>) -> Feed {
+        Feed { fields, parent, way: Way::Bounded(queue) }
+    }
+
+    /// A feed of a resource into itself.
+    pub(super) fn own(parent: usize, fields: Vec<FieldPath>) -> (Feed, mpsc::UnboundedReceiver<Vec<ParentRow>>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Feed { fields, parent, way: Way::Own(sender) }, receiver)
+    }
+
+    /// Whether it leads back to the resource that it comes from.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.way, Way::Own(_))
+    }
+
+    /// Sends the rows of a page, to which this line of rows led. Waits while the child has enough to do.
+    pub(super) async fn send(&self, root: &Chunk, line: &Line) {
         let columns: Vec<_> =
             self.fields.iter().map(|field| root.columns.iter().find(|c| is_of(&c.source, field))).collect();
         let rows = (0..root.row_count).map(|row| ParentRow {
@@ -62,14 +111,31 @@ impl Feed {
                 .iter()
                 .map(|column| column.map_or(Value::Null, |c| json_value(&c.array, row, c.data_type())))
                 .collect(),
+            parent: self.parent,
             from_warehouse: false,
+            line: if self.is_own() { line.clone() } else { Line::default() },
         });
         // A child that failed no longer listens; its own report says why.
-        let _ = self.rows.send(rows.collect()).await;
+        match &self.way {
+            Way::Bounded(queue) => {
+                let _ = queue.send(rows.collect()).await;
+            }
+            Way::Own(queue) => {
+                let _ = queue.send(rows.collect());
+            }
+        }
     }
+}
 
-    /// Says that all of the parent's rows were loaded.
-    pub(super) fn come_through(&self) {
-        self.came_through.store(true, Ordering::Release);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_knows_its_rows_and_how_many_they_are() {
+        let line = Line::default().and(1).and(2);
+        let other = line.and(3);
+        assert_eq!([Line::default().depth(), line.depth(), other.depth()], [0, 2, 3]);
+        assert!(other.has(1) && other.has(3) && !line.has(3) && !Line::default().has(1));
     }
 }

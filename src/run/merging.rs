@@ -21,12 +21,8 @@ pub(super) fn merge_spec(resource: &Resource) -> MergeSpec {
 
 /// Where the values of a key's field come from: the record, or the request that it was asked for with.
 pub(super) fn source_of(resource: &Resource, field: &FieldPath) -> Source {
-    let from_parent = resource.parent.iter().flat_map(|p| p.include.iter().map(|(name, _)| name));
-    let from_partition = resource.partitions.iter().flat_map(|p| p.include.iter().map(|(name, _)| name));
-    let added = resource.add_columns.iter().map(|(name, _)| name);
-    let mut brought = from_parent.chain(from_partition).chain(added);
     match field.0.as_slice() {
-        [name] if brought.any(|own| own == name) => Source::Parent(name.clone()),
+        [name] if resource.brings(field) => Source::Parent(name.clone()),
         path => Source::Field(path.to_vec()),
     }
 }

@@ -18,12 +18,14 @@ mod resource;
 mod root;
 mod rows;
 pub mod shutdown;
+mod specs;
 pub mod stages;
 mod unit;
 mod unit_walk;
 pub mod warehouse;
 mod wire;
 mod writer;
+mod written;
 
 pub use engine::{RunOptions, execute};
 pub use report::Report;

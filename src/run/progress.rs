@@ -30,6 +30,8 @@ pub struct Tracker {
     pub records: AtomicU64,
     /// Parents that were asked for.
     pub parents: AtomicU64,
+    /// Parents that were passed over, because a filter or a missing field says so.
+    pub parents_skipped: AtomicU64,
     /// Slices of a range that were walked to their end.
     pub windows: AtomicU64,
     /// Records without a cursor value.
@@ -61,6 +63,7 @@ impl Tracker {
             pages: AtomicU64::new(0),
             records: AtomicU64::new(0),
             parents: AtomicU64::new(0),
+            parents_skipped: AtomicU64::new(0),
             windows: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
             resumed: AtomicBool::new(false),

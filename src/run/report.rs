@@ -94,6 +94,8 @@ pub struct ResourceReport {
     pub end: Option<String>,
     /// Parents that it ran for, if it is a child.
     pub parents: Option<u64>,
+    /// Parents that it did not run for: `parent_filter` is not true for them, or they lack a field.
+    pub parents_skipped: Option<u64>,
     /// Windows that were walked to their end, if its range is walked in windows.
     pub windows: Option<u64>,
     /// Cursor that requests started from.
@@ -128,6 +130,7 @@ impl ResourceReport {
             repeated: 0,
             end: None,
             parents: None,
+            parents_skipped: None,
             windows: None,
             cursor_before: None,
             cursor_after: None,
@@ -159,6 +162,9 @@ impl ResourceReport {
         out.insert("end".into(), json!(self.end));
         if let Some(parents) = self.parents {
             out.insert("parents".into(), json!(parents));
+        }
+        if let Some(skipped) = self.parents_skipped {
+            out.insert("parents_skipped".into(), json!(skipped));
         }
         if let Some(windows) = self.windows {
             out.insert("windows".into(), json!(windows));

@@ -1,7 +1,6 @@
 //! One resource from its first request to its last commit.
 
 use super::fanout::{self, Sources};
-use super::feed::Feed;
 use super::report::{ResourceReport, Status};
 use super::root;
 use super::unit::Task;
@@ -43,7 +42,7 @@ pub(super) async fn run(task: Arc<Task>, stored: Option<Position>, sources: Opti
     hold_against_expectation(&task, &mut outcome);
     let written = finish(&task, &mut outcome).await;
     if status_of(&outcome) == Status::Completed {
-        task.feeds.iter().for_each(Feed::come_through);
+        task.came_through.store(true, Ordering::Release);
     }
     task.tracker.ended.store(true, Ordering::Relaxed);
     let report = report(&task, outcome, written, cursor_before);
@@ -162,6 +161,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         repeated: count(&tracker.repeated),
         end: outcome.end,
         parents: task.resource.parent.as_ref().map(|_| count(&tracker.parents)),
+        parents_skipped: task.resource.parent.as_ref().map(|_| count(&tracker.parents_skipped)),
         windows: is_windowed.then(|| count(&tracker.windows)),
         cursor_after: outcome.cursor_after,
         cursor_before,

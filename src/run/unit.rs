@@ -1,7 +1,7 @@
 //! A unit of work: all pages of one request sequence, for a resource or for one parent of it.
 
 use super::engine::Context;
-use super::feed::Feed;
+use super::feed::{Feed, Line};
 use super::progress::Tracker;
 use super::rows::PageRows;
 use super::unit_walk::UnitWalk;
@@ -16,6 +16,7 @@ use crate::plan::model::{Action, Resource};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use serde_json::Value;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory of one unit's pages that are held back until it is complete, bytes of their bodies.
@@ -36,6 +37,8 @@ pub(super) struct Task {
     pub(super) stored: bool,
     /// Children that this run has for it.
     pub(super) feeds: Vec<Feed>,
+    /// Set when it was loaded without a failure.
+    pub(super) came_through: Arc<AtomicBool>,
 }
 
 /// What one unit asks for.
@@ -55,6 +58,8 @@ pub(super) struct Unit {
     pub(super) slice: Option<Slice>,
     /// What the slice before it brought that may come again.
     pub(super) received: Received,
+    /// Rows of the resource itself that led to it, if it is its own parent.
+    pub(super) line: Line,
 }
 
 impl Unit {
@@ -66,7 +71,8 @@ impl Unit {
         stored: Option<Position>,
     ) -> Unit {
         let position = stored.clone();
-        Unit { scope, parent_columns, partition, stored, position, slice: None, received: Received::default() }
+        let (received, line) = (Received::default(), Line::default());
+        Unit { scope, parent_columns, partition, stored, position, slice: None, received, line }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One slice of a unit: its pages fetched, decoded, held against the cursor and sent on.
 
+use super::feed::Feed;
 use super::filter::{filtered, is_filtered};
 use super::rows::{PageRows, leave_out};
 use super::stages::Stage;
@@ -217,8 +218,9 @@ impl<'a> UnitWalk<'a> {
         let go = verdict.as_ref().map_or(Go::On, |verdict| verdict.go);
         let rows = self.rows(decoded, verdict, &filtered)?;
         if let Some(root) = rows.chunks.first().filter(|chunk| chunk.table.is_empty()) {
+            self.refuse_too_deep(root.row_count).map_err(|error| self.explain(page, error))?;
             for feed in &self.task.feeds {
-                feed.send(root).await;
+                feed.send(root, &self.unit.line).await;
             }
         }
         if self.task.stored {
@@ -231,6 +233,18 @@ impl<'a> UnitWalk<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Ends a way down that does not come to its end by itself.
+    fn refuse_too_deep(&self, row_count: usize) -> Result<()> {
+        let is_own_parent = self.task.feeds.iter().any(Feed::is_own);
+        let limit = self.task.resource.parent.as_ref().map_or(0, |parent| parent.max_depth);
+        if !is_own_parent || row_count == 0 || self.unit.line.depth() <= limit {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Data, "rows are further down than `max_depth`")
+            .with("max_depth", limit)
+            .hint("raise `max_depth`; or does the API show rows below themselves, under new names each time?"))
     }
 
     /// Counts a page and its records, with those that the page shares with the one before it and those whose key came before.

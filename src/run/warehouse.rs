@@ -28,10 +28,23 @@ type Job = Box<dyn FnOnce(&mut Owner) + Send>;
 /// Some of the parents that the warehouse knows.
 #[derive(Debug, Default)]
 pub struct KnownParents {
-    /// The values of each parent's fields.
-    pub rows: Vec<Vec<Value>>,
+    /// The values of each parent's fields, and whether this run loaded it.
+    pub rows: Vec<(Vec<Value>, bool)>,
     /// Where to go on; none if these were the last.
     pub next: Option<RowId>,
+}
+
+/// Which of the parents are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct KnownAfter {
+    /// Only those of later loads than this one.
+    pub since: Option<String>,
+    /// Also those of this run.
+    pub with_this_load: bool,
+    /// Those after a position.
+    pub after: Option<RowId>,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// What the thread has.
@@ -160,21 +173,13 @@ impl Warehouse {
             .await?
     }
 
-    /// Some of a resource's committed rows, for its children: those of earlier loads, after a position. With `since`, only
-    /// those of later loads than that one. A field without a column is null.
+    /// Some of the committed rows of a resource's table, for its children. A field without a column is null.
     ///
     /// # Errors
     /// The warehouse could not be read.
-    pub async fn parents(
-        &self,
-        resource: &str,
-        fields: Vec<FieldPath>,
-        since: Option<String>,
-        after: Option<RowId>,
-        limit: usize,
-    ) -> Result<KnownParents> {
+    pub async fn parents(&self, resource: &str, fields: Vec<FieldPath>, wanted: KnownAfter) -> Result<KnownParents> {
         let resource = resource.to_owned();
-        self.call(move |owner| owner.parents(&resource, &fields, since.as_deref(), after, limit)).await?
+        self.call(move |owner| owner.parents(&resource, &fields, &wanted)).await?
     }
 
     /// Runs a reading query and puts its rows aside. `folder` is what the files it names are relative to.
@@ -245,6 +250,10 @@ impl Owner {
                 return Err(error);
             }
         };
+        let tables_of = writer.tables_of().to_owned();
+        for (_, fellow) in self.writers.iter_mut().filter(|(name, w)| *name != resource && w.tables_of() == tables_of) {
+            fellow.take_over(&commit.catalog);
+        }
         self.copy.record(resource, &self.load_id, &commit);
         self.write_copy();
         Ok(written)
@@ -277,35 +286,30 @@ impl Owner {
         Ok(writer.written().clone())
     }
 
-    fn parents(
-        &mut self,
-        resource: &str,
-        fields: &[FieldPath],
-        since: Option<&str>,
-        after: Option<RowId>,
-        limit: usize,
-    ) -> Result<KnownParents> {
+    fn parents(&mut self, resource: &str, fields: &[FieldPath], wanted: &KnownAfter) -> Result<KnownParents> {
         let writer = self.writers.get(resource).ok_or_else(|| unprepared(resource))?;
         let Some(root) = writer.catalog().table(&Vec::new()) else { return Ok(KnownParents::default()) };
         let columns: Vec<Option<String>> = fields.iter().map(|field| column_of(writer.catalog(), field)).collect();
         // The load comes last, so that it is what remains when every field has its value.
-        let load = since.map(|_| LOAD_ID.to_owned());
+        let load = (wanted.since.is_some() || wanted.with_this_load).then(|| LOAD_ID.to_owned());
         let query = ParentQuery {
             dataset: self.dataset.clone(),
             table: root.name.clone(),
             columns: columns.iter().flatten().cloned().chain(load).collect(),
-            except_load_id: Some(self.load_id.clone()),
-            after,
-            limit,
+            except_load_id: (!wanted.with_this_load).then(|| self.load_id.clone()),
+            after: wanted.after,
+            limit: wanted.limit,
         };
         let page = self.destination.parents(&query)?;
-        let next = page.last().filter(|_| page.len() >= limit).map(|(id, _)| *id);
+        let next = page.last().filter(|_| page.len() >= wanted.limit).map(|(id, _)| *id);
         let place = |(_, values): (RowId, Vec<Value>)| {
             let mut values = values.into_iter();
             let found: Vec<Value> =
                 columns.iter().map(|c| c.as_ref().and_then(|_| values.next()).unwrap_or_default()).collect();
-            let is_later = since.is_none_or(|since| values.next().is_some_and(|load| load.as_str() > Some(since)));
-            is_later.then_some(found)
+            let load = values.next();
+            let load = load.as_ref().and_then(Value::as_str);
+            let is_later = wanted.since.as_deref().is_none_or(|since| load.is_some_and(|load| load > since));
+            is_later.then(|| (found, load == Some(self.load_id.as_str())))
         };
         Ok(KnownParents { rows: page.into_iter().filter_map(place).collect(), next })
     }

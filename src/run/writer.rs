@@ -3,6 +3,8 @@
 //! Pages wait here until there are enough rows for one write, because a warehouse takes rows in bulk. Then they are made to
 //! fit the tables, and written into the resource's open load. Nothing is visible before [`ResourceWriter::commit`].
 
+pub(super) use super::written::Written;
+
 use super::rows::{PageRows, chunk_bytes, ids_of, leave_out};
 use super::stages::{Stage, Stages};
 use crate::batch::Chunk;
@@ -10,11 +12,11 @@ use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
 use crate::load::merge::check_key;
-use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, RowId, TableChange, Ticket};
+use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, ParentQuery, RowId, TableChange, Ticket, keys};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::Catalog;
 use chrono::Utc;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,15 +47,6 @@ pub struct Checkpoint {
     pub record: Option<LoadRow>,
 }
 
-/// What was written, over the whole run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Rows by table.
-    pub rows: BTreeMap<String, u64>,
-    /// Rows left out here, by rule.
-    pub discarded: BTreeMap<&'static str, u64>,
-}
-
 /// The open load of one resource.
 pub(super) struct ResourceWriter {
     spec: LoadSpec,
@@ -74,6 +67,8 @@ pub(super) struct ResourceWriter {
     open: Written,
     /// Rows of the record table that the open load was given.
     given: u64,
+    /// Whether the ids of stored rows are known to follow from the key.
+    ids_checked: bool,
     /// For ids that were looked up: how many stored rows have not been met again yet.
     stored: HashMap<RowId, u64>,
 }
@@ -95,6 +90,7 @@ impl ResourceWriter {
             committed: Written::default(),
             open: Written::default(),
             given: 0,
+            ids_checked: false,
             stored: HashMap::new(),
         }
     }
@@ -102,6 +98,19 @@ impl ResourceWriter {
     /// The tables as they are committed.
     pub(super) fn catalog(&self) -> &Catalog {
         &self.spec.catalog
+    }
+
+    /// Under which name the tables are known: resources that share a table have one.
+    pub(super) fn tables_of(&self) -> &str {
+        &self.spec.tables_of
+    }
+
+    /// Takes note of a commit of another resource into the same table. There is no open load: they write one after the
+    /// other.
+    pub(super) fn take_over(&mut self, catalog: &Catalog) {
+        self.spec.catalog = catalog.clone();
+        self.spec.fresh = false;
+        self.catalog = catalog.clone();
     }
 
     /// Takes a page; writes when enough have come together.
@@ -143,6 +152,7 @@ impl ResourceWriter {
         let commit = Commit {
             cursors: checkpoint.cursors,
             forget_cursors: checkpoint.forget_cursors,
+            forget_cursors_of: if self.spec.fresh { self.spec.fellows.clone() } else { Vec::new() },
             record,
             changes: std::mem::take(&mut self.changes),
             catalog: self.catalog.clone(),
@@ -187,7 +197,14 @@ impl ResourceWriter {
         let record = self.balanced(record, &self.committed)?;
         let ticket = warehouse.begin(spec)?;
         let catalog = self.spec.catalog.clone();
-        let commit = Commit { cursors: Vec::new(), forget_cursors: false, record, changes: Vec::new(), catalog };
+        let commit = Commit {
+            cursors: Vec::new(),
+            forget_cursors: false,
+            forget_cursors_of: Vec::new(),
+            record,
+            changes: Vec::new(),
+            catalog,
+        };
         warehouse.commit(ticket, commit)?;
         Ok(self.committed.clone())
     }
@@ -290,6 +307,8 @@ impl ResourceWriter {
             self.changes.extend(part.changes.iter().map(|c| TableChange { table: table.clone(), change: c.clone() }));
         }
         let counts = self.stages.time(Stage::Loading, || warehouse.write(ticket, fitted))?;
+        // After the write, which refuses rows of another kind.
+        self.check_ids(warehouse)?;
         reach(Point::RowsWritten);
         for ((name, count), expected) in names.iter().zip(counts).zip(expected) {
             if count != expected {
@@ -303,6 +322,25 @@ impl ResourceWriter {
             }
         }
         Ok(())
+    }
+
+    /// Refuses, once, to merge into rows whose ids don't follow from the key.
+    fn check_ids(&mut self, warehouse: &mut dyn Destination) -> Result<()> {
+        let merges_by_id = self.spec.keyed && self.spec.write == WriteDisposition::Merge && !self.spec.fresh;
+        if !merges_by_id || std::mem::replace(&mut self.ids_checked, true) {
+            return Ok(());
+        }
+        let Some(root) = self.spec.catalog.table(&Vec::new()) else { return Ok(()) };
+        let Some(columns) = keys::key_columns(root, &self.spec.key) else { return Ok(()) };
+        let query = ParentQuery {
+            dataset: self.spec.dataset.clone(),
+            table: root.name.clone(),
+            columns: columns.iter().flatten().map(|column| column.name.clone()).collect(),
+            except_load_id: Some(self.spec.load_id.clone()),
+            after: None,
+            limit: keys::SAMPLE_ROWS,
+        };
+        keys::check_ids(&root.name, &self.spec.resource, &columns, &warehouse.parents(&query)?)
     }
 
     /// Leaves out rows that an earlier load stored with the same content: those at the cursor's boundary come again.
@@ -353,17 +391,6 @@ impl ResourceWriter {
             leave_out(page, &drop, "repeated_key", &mut self.open.discarded)?;
         }
         Ok(())
-    }
-}
-
-impl Written {
-    fn add(&mut self, other: &Written) {
-        for (table, rows) in &other.rows {
-            *self.rows.entry(table.clone()).or_default() += rows;
-        }
-        for (rule, rows) in &other.discarded {
-            *self.discarded.entry(rule).or_default() += rows;
-        }
     }
 }
 

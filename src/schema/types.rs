@@ -312,7 +312,7 @@ impl Observed {
 
     /// Whether dates and times came in several forms. Dates beside local times are several too, because a TIMESTAMP cannot
     /// tell them apart.
-    fn has_several_forms(&self) -> bool {
+    pub fn has_several_forms(&self) -> bool {
         self.local == Uniform::Mixed || self.zoned == Uniform::Mixed || (self.date && self.local != Uniform::None)
     }
 

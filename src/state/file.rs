@@ -107,6 +107,9 @@ impl StateCopy {
     /// Takes over what a commit of one resource made visible.
     pub fn record(&mut self, resource: &str, load_id: &str, commit: &Commit) {
         self.note_load(load_id, commit.record.committed_at);
+        for other in &commit.forget_cursors_of {
+            self.resources.remove(other);
+        }
         let state = self.resources.entry(resource.to_owned()).or_default();
         if commit.forget_cursors {
             *state = ResourceState::default();
@@ -244,7 +247,14 @@ mod tests {
             end: None,
             error: None,
         };
-        Commit { cursors, forget_cursors, record, changes: vec![], catalog: Catalog::default() }
+        Commit {
+            cursors,
+            forget_cursors,
+            forget_cursors_of: vec![],
+            record,
+            changes: vec![],
+            catalog: Catalog::default(),
+        }
     }
 
     #[test]

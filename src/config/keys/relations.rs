@@ -47,8 +47,25 @@ const PARENT_BATCH: Table = Table {
 };
 
 pub(super) const RELATIONS: &[Key] = &[
-    Key::new("parent", TEXT, "Runs once per row of this resource; its fields are `{{ parent.FIELD }}`").off(),
+    Key::new(
+        "parent",
+        TEXTS,
+        "Runs once per row of this resource, or of these; their fields are `{{ parent.FIELD }}`. May name itself beside others",
+    )
+    .off(),
     Key::new("include_from_parent", INCLUDED, "Fields of the parent to store as `PARENT_FIELD`, or a table of column = field"),
+    Key::new(
+        "parent_filter",
+        TEMPLATE,
+        "Parents for which it is not true are not asked for, as in `{{ parent.is_member }}`",
+    )
+    .off(),
+    Key::new(
+        "max_depth",
+        Kind::Integer { min: 1, max: 1000 },
+        "Of a resource that is its own parent: rows that are further down are an error",
+    )
+    .default("100"),
     Key::new(
         "parents",
         Kind::Choice(&Choice {

@@ -28,6 +28,8 @@ const CONTRACT: Kind = Kind::Either(&[
 
 /// Of `[resources.NAME]` and `[resource_defaults]`.
 pub(super) const WRITE: &[Key] = &[
+    Key::new("table_name", TEXT, "The table that it fills, which others may fill too; the resource's name if it is not given")
+        .off(),
     Key::new("primary_key", TEXTS, "Fields that identify a record").off(),
     Key::new(
         "write_disposition",

@@ -114,7 +114,7 @@ fn a_list_of_the_parent_must_be_kept_as_one() {
     let field = |name: &str| {
         let plan = plan(&file("columns.items = { type = 'json' }\ncolumns.meta__x = { type = 'JSON' }", name));
         let parent = plan.resource("items").unwrap().parent.clone().unwrap();
-        (parent.fields[0].field.to_string(), parent.fields[0].within.join(" "))
+        (parent.fields[0].places[0].field.to_string(), parent.fields[0].places[0].within.join(" "))
     };
     assert_eq!(field("items[0].id"), ("items".to_owned(), "[0] id".to_owned()));
     assert_eq!(field("meta.x.y"), ("meta.x".to_owned(), "y".to_owned()));

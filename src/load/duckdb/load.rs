@@ -280,9 +280,8 @@ impl Load {
     fn keep_books(&self, commit: &Commit) -> Result<()> {
         let (spec, at) = (&self.spec, commit.record.committed_at);
         self.put(&book::LOADS, &book::load_rows(spec, &commit.record)?)?;
-        if commit.forget_cursors {
-            self.forget(&book::STATE)?;
-        }
+        let own = commit.forget_cursors.then_some(&spec.resource);
+        own.into_iter().chain(&commit.forget_cursors_of).try_for_each(|name| self.forget(&book::STATE, name))?;
         self.put(&book::STATE, &book::state_rows(spec, &commit.cursors, at)?)?;
         self.put(&book::SCHEMA, &book::schema_rows(spec, &commit.changes, at)?)?;
         if !spec.descriptions.is_empty()
@@ -291,8 +290,8 @@ impl Load {
             sql::describe(&self.place, root, spec).iter().try_for_each(|sql| self.session.run(sql))?;
         }
         if spec.fresh || commit.catalog != spec.catalog {
-            self.forget(&book::COLUMNS)?;
-            self.put(&book::COLUMNS, &book::column_rows(&spec.pipeline, &spec.resource, &commit.catalog)?)?;
+            self.forget(&book::COLUMNS, &spec.tables_of)?;
+            self.put(&book::COLUMNS, &book::column_rows(&spec.pipeline, &spec.tables_of, &commit.catalog)?)?;
         }
         Ok(())
     }
@@ -314,13 +313,13 @@ impl Load {
         Ok(())
     }
 
-    /// Deletes what a bookkeeping table holds of this resource.
-    fn forget(&self, table: &book::OwnTable) -> Result<()> {
+    /// Deletes what a bookkeeping table holds under the name of a resource.
+    fn forget(&self, table: &book::OwnTable, resource: &str) -> Result<()> {
         let sql = format!(
             "DELETE FROM {} WHERE pipeline = {} AND resource = {}",
             self.place.table(table.name),
             sql::literal(&self.spec.pipeline),
-            sql::literal(&self.spec.resource),
+            sql::literal(resource),
         );
         self.session.run(&sql).map_err(|e| e.with("table", table.name))
     }

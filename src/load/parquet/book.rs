@@ -130,8 +130,8 @@ pub(super) fn add_commit(
         add_rows(versions, place, &SCHEMA, new, |_| false)?;
     }
     if commit.catalog != spec.catalog {
-        let new = book::column_rows(&spec.pipeline, &spec.resource, &commit.catalog)?;
-        add_rows(versions, place, &COLUMNS, new, |key| key == [spec.pipeline.as_str(), &spec.resource])?;
+        let new = book::column_rows(&spec.pipeline, &spec.tables_of, &commit.catalog)?;
+        add_rows(versions, place, &COLUMNS, new, |key| key == [spec.pipeline.as_str(), &spec.tables_of])?;
     }
     cursors::add_commit(versions, place, spec, commit)
 }

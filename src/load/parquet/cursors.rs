@@ -106,7 +106,7 @@ pub(super) fn add_commit(
     spec: &LoadSpec,
     commit: &Commit,
 ) -> Result<()> {
-    if commit.cursors.is_empty() && !commit.forget_cursors {
+    if commit.cursors.is_empty() && !commit.forget_cursors && commit.forget_cursors_of.is_empty() {
         return Ok(());
     }
     let sorted: BTreeMap<(&str, &str), &CursorRow> =
@@ -114,7 +114,9 @@ pub(super) fn add_commit(
     let sorted: Vec<CursorRow> = sorted.into_values().cloned().collect();
     let new = bookkeeping::state_rows(spec, &sorted, commit.record.committed_at)?;
     let keys = sorted.iter().map(|row| [spec.pipeline.as_str(), &row.resource, &row.partition]).collect();
-    let forgotten = commit.forget_cursors.then_some([spec.pipeline.as_str(), spec.resource.as_str()]);
+    let own = commit.forget_cursors.then_some(&spec.resource);
+    let forgotten = own.into_iter().chain(&commit.forget_cursors_of);
+    let forgotten = forgotten.map(|resource| [spec.pipeline.as_str(), resource.as_str()]).collect();
     let mut merge = KeyMerge { new: &new, keys, next: 0, forgotten };
     let mut writer = versions.writer(STATE.name, &super::book::schema(&STATE), GROUP_ROWS);
     let old_files: Vec<PathBuf> = place.row_files(STATE.name)?;
@@ -135,8 +137,8 @@ struct KeyMerge<'a> {
     keys: Vec<Key<'a>>,
     /// The first new row that is not yet given.
     next: usize,
-    /// Pipeline and resource whose old rows go.
-    forgotten: Option<[&'a str; 2]>,
+    /// Pipelines and resources whose old rows go.
+    forgotten: Vec<[&'a str; 2]>,
 }
 
 impl KeyMerge<'_> {
@@ -145,7 +147,7 @@ impl KeyMerge<'_> {
         let mut picks: Vec<(usize, usize)> = Vec::with_capacity(old.num_rows());
         for row in 0..old.num_rows() {
             let key = key_at(old, row)?;
-            let mut stays = self.forgotten.is_none_or(|forgotten| forgotten[..] != key[..2]);
+            let mut stays = self.forgotten.iter().all(|forgotten| forgotten[..] != key[..2]);
             while let Some(new_key) = self.keys.get(self.next).filter(|new_key| **new_key <= key) {
                 stays &= *new_key != key;
                 picks.push((1, self.next));

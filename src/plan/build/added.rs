@@ -37,7 +37,7 @@ pub(super) fn check_names(
     cursor_paths: &[String],
     scope: &mut Scope<'_>,
 ) {
-    let from_parent = parent.into_iter().flat_map(|p| p.include.iter().map(|(column, _)| column));
+    let from_parent = parent.into_iter().flat_map(|p| p.include.iter().map(|c| &c.column));
     let from_partition: Vec<&String> =
         partitions.into_iter().flat_map(|p| p.include.iter().map(|(column, _)| column)).collect();
     let from_parent: Vec<&String> = from_parent.collect();

@@ -1,26 +1,30 @@
-//! A resource's parent: which of its fields the request needs, and which are stored.
+//! A resource's parents: which of their fields the request needs, and which are stored.
 
-use super::column::check_column_name;
+use super::carried::{field_of_rows, include};
 use super::layers::Layers;
-use super::partition;
-use super::path;
 use super::resource::File;
 use super::scope::{Scope, Use};
-use crate::config::tree::{Key, Node, Table, Value};
-use crate::plan::model::{FieldPath, OnMissingField, Parent, ParentBatch, ParentField, ParentScope};
+use crate::config::tree::{Key, Node, Table};
+use crate::plan::model::{FieldPath, FieldPlace, OnMissingField, Parent, ParentBatch, ParentField, ParentScope};
 use crate::schema::names;
 use std::ops::Range;
 
 /// Keys that say something of a parent.
-const PARENT_KEYS: [&str; 4] = ["include_from_parent", "parents", "on_missing_parent_field", "parent_batch"];
+const PARENT_KEYS: [&str; 6] =
+    ["include_from_parent", "parents", "on_missing_parent_field", "parent_batch", "parent_filter", "max_depth"];
+
+/// How far down the rows of a resource may be that is its own parent, unless the file says so.
+const MAX_DEPTH: u32 = 100;
 
 /// What the expressions of a resource use.
 #[derive(Clone, Copy)]
 pub(super) struct Uses<'u> {
     /// In its request.
     pub(super) request: &'u [Use],
-    /// In `add_columns`.
+    /// In `add_columns`, `filter` and `parent_filter`.
     pub(super) added: &'u [Use],
+    /// Those of them in `add_columns`.
+    pub(super) columns: &'u [Use],
 }
 
 impl<'u> Uses<'u> {
@@ -35,7 +39,7 @@ impl<'u> Uses<'u> {
     }
 }
 
-/// Builds the relation to the parent.
+/// Builds the relation to the parents, but for the filter.
 pub(super) fn parent(
     key: &Key,
     table: &Table,
@@ -48,33 +52,86 @@ pub(super) fn parent(
         refuse_without_parent(key, table, uses, scope);
         return None;
     };
-    let resource = node.resolved()?;
+    let resources = named(node, scope)?;
     // That there is no such resource was said already; what follows from it would only confuse.
-    file.resource(&resource)?;
+    if resources.iter().any(|resource| file.resource(resource).is_none()) {
+        return None;
+    }
     if uses.of_request("parent").next().is_none() {
-        let help = format!("use one, as in path = \"{resource}/{{{{ parent.id }}}}/{}\"", key.name);
+        let first = resources.first().map_or("", String::as_str);
+        let help = format!("use one, as in path = \"{first}/{{{{ parent.id }}}}/{}\"", key.name);
         let message = format!("no request of `{}` uses a field of its parent", key.name);
         scope.found.error(node.span.clone(), message).help(help);
     }
     let mut fields = Vec::new();
     let mut further_fields = Vec::new();
     for used in uses.of_request("parent") {
-        note_field(&mut fields, &[], used, &resource, file, scope);
+        note_field(&mut fields, &[], used, &resources, file, scope);
     }
     for used in uses.added.iter().filter(|u| u.root() == "parent") {
-        note_field(&mut further_fields, &fields, used, &resource, file, scope);
+        note_field(&mut further_fields, &fields, used, &resources, file, scope);
     }
     let word = |name: &str| layers.get(name).and_then(Node::resolved);
-    let included = layers.get("include_from_parent").map(|n| include(n, &resource, file, scope)).unwrap_or_default();
+    let is_own_parent = resources.contains(&key.name);
+    check_own_parent(key, table, layers, is_own_parent, scope);
     Some(Parent {
-        include: included.into_iter().map(|i| (i.column, i.field)).collect(),
+        include: layers.get("include_from_parent").map(|n| include(n, &resources, file, scope)).unwrap_or_default(),
         fields,
         further_fields,
+        filter: None,
+        max_depth: max_depth(layers),
         scope: if word("parents").as_deref() == Some("changed") { ParentScope::Changed } else { ParentScope::All },
         on_missing_field: on_missing(layers.get("on_missing_parent_field")),
-        batch: batch(key, layers, scope),
-        resource,
+        batch: batch(key, layers, uses, scope),
+        resources,
     })
+}
+
+/// The names of the parents.
+fn named(node: &Node, scope: &mut Scope<'_>) -> Option<Vec<String>> {
+    let mut resources: Vec<String> = Vec::new();
+    for node in node.one_or_many() {
+        let name = node.resolved()?;
+        if resources.contains(&name) {
+            scope.found.error(node.span.clone(), format!("`{name}` is named twice"));
+            continue;
+        }
+        resources.push(name);
+    }
+    if resources.is_empty() {
+        let help = "name a resource, or leave `parent` out";
+        scope.found.error(node.span.clone(), "`parent` names no resource").help(help);
+        return None;
+    }
+    Some(resources)
+}
+
+/// What can't be together with rows that are parents of further rows of the same resource.
+fn check_own_parent(key: &Key, table: &Table, layers: &Layers<'_>, is_own_parent: bool, scope: &mut Scope<'_>) {
+    if !is_own_parent {
+        if let Some((own, _)) = table.entry("max_depth") {
+            let message = format!("`max_depth` has no effect: `{}` is not its own parent", key.name);
+            let help = format!("name it among its parents: parent = [\"RESOURCE\", \"{}\"]", key.name);
+            scope.found.error(own.span.clone(), message).help(help);
+        }
+        return;
+    }
+    for (name, why) in [
+        ("parent_batch", "whose rows are below which can't be told"),
+        ("partitions", "rows would run for each combination again and again"),
+    ] {
+        if let Some((own, node)) = layers.entry(name)
+            && !node.is_off()
+        {
+            let message = format!("`{name}` can't be used where `{}` is its own parent: {why}", key.name);
+            scope.found.error(own.span.clone(), message).help(format!("leave `{name}` out"));
+        }
+    }
+}
+
+fn max_depth(layers: &Layers<'_>) -> u32 {
+    let given = layers.get("max_depth").and_then(Node::as_count).and_then(|n| u32::try_from(n).ok());
+    given.unwrap_or(MAX_DEPTH)
 }
 
 /// What a missing value means.
@@ -89,7 +146,7 @@ fn note_field(
     fields: &mut Vec<ParentField>,
     known: &[ParentField],
     used: &Use,
-    parent: &str,
+    parents: &[String],
     file: &File<'_>,
     scope: &mut Scope<'_>,
 ) {
@@ -101,8 +158,10 @@ fn note_field(
     if known.iter().any(|f| f.name == name) {
         return;
     }
-    if let Some((field, within)) = place_in_rows(parent, &name, &used.span, file, scope) {
-        fields.push(ParentField { name, field, within, required: !used.guarded });
+    let found: Vec<FieldPlace> =
+        parents.iter().filter_map(|parent| place_in_rows(parent, &name, &used.span, file, scope)).collect();
+    if found.len() == parents.len() {
+        fields.push(ParentField { name, places: found, required: !used.guarded });
     }
 }
 
@@ -114,15 +173,16 @@ fn place_in_rows(
     span: &Range<usize>,
     file: &File<'_>,
     scope: &mut Scope<'_>,
-) -> Option<(FieldPath, Vec<String>)> {
-    let layers = Layers(vec![file.resource(resource)?, file.defaults]);
+) -> Option<FieldPlace> {
+    let layers = file.layers(file.resource(resource)?);
     let json = (1..name.0.len()).find(|len| is_json_column(&layers, &name.0[..*len]));
     if let Some(len) = json {
         let (field, within) = name.0.split_at(len);
-        return Some((FieldPath(field.to_vec()), within.to_vec()));
+        return Some(FieldPlace { field: FieldPath(field.to_vec()), within: within.to_vec() });
     }
     let Some(index) = name.0.iter().position(|step| FieldPath::index_of(step).is_some()) else {
-        return Some((field_of_rows(resource, name, span, file, scope)?, Vec::new()));
+        let field = field_of_rows(resource, name, span, file, scope)?;
+        return Some(FieldPlace { field, within: Vec::new() });
     };
     let list = FieldPath(name.0[..index].to_vec());
     let column = names::column_name(&list.0);
@@ -144,92 +204,7 @@ fn is_json_column(layers: &Layers<'_>, path: &[String]) -> bool {
     declared.is_some_and(|data_type| data_type.eq_ignore_ascii_case("JSON"))
 }
 
-/// Where the rows of a resource have a field. `parent.FIELD` and `partition.COLUMN` of a resource that has a parent or
-/// partitions of its own are the columns in which its rows carry them.
-fn field_of_rows(
-    resource: &str,
-    name: &FieldPath,
-    span: &Range<usize>,
-    file: &File<'_>,
-    scope: &mut Scope<'_>,
-) -> Option<FieldPath> {
-    let layers = file.layers(file.resource(resource)?);
-    let (root, rest) = match name.0.as_slice() {
-        [root, rest @ ..] if !rest.is_empty() => (root.as_str(), rest),
-        _ => return Some(name.clone()),
-    };
-    let (carried, key): (Vec<Included>, _) = match root {
-        "parent" if layers.get("parent").is_some() => {
-            let above = layers.get("parent").and_then(Node::resolved)?;
-            let node = layers.get("include_from_parent");
-            (node.map(|n| include(n, &above, file, scope)).unwrap_or_default(), "include_from_parent")
-        }
-        "partition" if layers.get("partitions").is_some() => {
-            let node = layers.get("include_from_partition");
-            (node.map(|n| partition::include(n, scope)).unwrap_or_default(), "include_from_partition")
-        }
-        _ => return Some(name.clone()),
-    };
-    if let Some(found) = carried.iter().find(|i| i.name.0 == rest) {
-        return Some(FieldPath(vec![found.column.clone()]));
-    }
-    let wanted = FieldPath(rest.to_vec());
-    let message = format!("the rows of `{resource}` don't carry `{wanted}` of their {root}");
-    scope.found.error(span.clone(), message).help(format!("add \"{wanted}\" to `{key}` of `{resource}`"));
-    None
-}
-
-/// Something of a parent or a partition that is stored.
-#[derive(Debug, Clone)]
-pub(super) struct Included {
-    /// The column's name.
-    pub(super) column: String,
-    /// What is stored, as the file names it.
-    pub(super) name: FieldPath,
-    /// Where the rows above have it.
-    pub(super) field: FieldPath,
-}
-
-/// Columns with fields of the parent: `PARENT_FIELD`, nested `PARENT_A__B`, or as the table says. What the parent carries of
-/// its own parent keeps its name.
-fn include(node: &Node, parent: &str, file: &File<'_>, scope: &mut Scope<'_>) -> Vec<Included> {
-    let mut included: Vec<Included> = Vec::new();
-    for (column, node) in named_or_listed(node, scope) {
-        let Some(name) = path::field(node, scope) else { continue };
-        let Some(field) = field_of_rows(parent, &name, &node.span, file, scope) else { continue };
-        let column = match (column, field.0.as_slice()) {
-            (Some(column), _) => column,
-            (None, [carried]) if field != name => carried.clone(),
-            (None, _) => format!("{}_{}", names::identifier(parent), names::column_name(&field.0)),
-        };
-        push(&mut included, Included { column, name, field }, node, scope);
-    }
-    included
-}
-
-/// The entries of `include_from_…`: the column's name where the file gives it, and what is stored.
-pub(super) fn named_or_listed<'n>(node: &'n Node, scope: &mut Scope<'_>) -> Vec<(Option<String>, &'n Node)> {
-    match &node.value {
-        Value::Table(table) => {
-            let entry = |(key, node): &'n (Key, Node)| {
-                check_column_name(key, scope);
-                (Some(key.name.clone()), node)
-            };
-            table.entries.iter().map(entry).collect()
-        }
-        _ => node.one_or_many().iter().map(|node| (None, node)).collect(),
-    }
-}
-
-/// Adds a column; one of a name.
-pub(super) fn push(included: &mut Vec<Included>, new: Included, node: &Node, scope: &mut Scope<'_>) {
-    if included.iter().any(|other| other.column == new.column) {
-        scope.found.error(node.span.clone(), format!("the column `{}` is included twice", new.column));
-    }
-    included.push(new);
-}
-
-fn batch(key: &Key, layers: &Layers<'_>, scope: &mut Scope<'_>) -> Option<ParentBatch> {
+fn batch(key: &Key, layers: &Layers<'_>, uses: Uses<'_>, scope: &mut Scope<'_>) -> Option<ParentBatch> {
     let (at, node) = layers.entry("parent_batch").filter(|(_, node)| !node.is_off())?;
     let table = node.as_table()?;
     let mut refuse = |message: String, help: &str| {
@@ -239,17 +214,31 @@ fn batch(key: &Key, layers: &Layers<'_>, scope: &mut Scope<'_>) -> Option<Parent
         let message = "`include_from_parent` can't say which parent of a batch a row belongs to".to_owned();
         refuse(message, "take it from a field of the rows themselves, or leave `parent_batch` out");
     }
-    if layers.get("incremental").is_some() {
+    if layers.get("incremental").is_some_and(|node| !has_one_cursor(node)) {
         let message = format!("`{}` has a cursor for each parent, which a batch of parents can't have", key.name);
-        refuse(message, "leave `parent_batch` out, or set `incremental = false`");
+        refuse(
+            message,
+            "add `scope = \"global\"` to `incremental`, leave `parent_batch` out, or set `incremental = false`",
+        );
     }
     if layers.get("partitions").is_some() {
         let message = "`parent_batch` and `partitions` can't be used together".to_owned();
         refuse(message, "make the requests one by one, or split the resource");
     }
+    for used in uses.columns.iter().filter(|u| u.root() == "parent") {
+        let message = format!("`{}` can't say which parent of a batch a row belongs to", used.path.join("."));
+        let help = "take it from a field of the rows themselves, or leave `parent_batch` out";
+        scope.found.error(used.span.clone(), message).help(help);
+    }
     let size = table.get("size").and_then(Node::as_count).and_then(|n| usize::try_from(n).ok());
     let separator = table.get("separator").and_then(Node::resolved);
     Some(ParentBatch { size: size.unwrap_or(50), separator: separator.unwrap_or_else(|| ",".to_owned()) })
+}
+
+/// Whether all units of a resource share its cursor.
+fn has_one_cursor(incremental: &Node) -> bool {
+    let scope = incremental.as_table().and_then(|table| table.get("scope")).and_then(Node::resolved);
+    scope.as_deref() == Some("global")
 }
 
 fn refuse_without_parent(key: &Key, table: &Table, uses: Uses<'_>, scope: &mut Scope<'_>) {

@@ -2,8 +2,9 @@
 
 mod values;
 
+use super::carried::{Included, named_or_listed, refuse_twice};
 use super::layers::Layers;
-use super::parent::{Included, Uses, named_or_listed, on_missing, push};
+use super::parent::{Uses, on_missing};
 use super::resource::File;
 use super::scope::Scope;
 use crate::config::tree::{Key, Node, Table};
@@ -79,7 +80,8 @@ pub(super) fn include(node: &Node, scope: &mut Scope<'_>) -> Vec<Included> {
         let Some(name) = node.resolved() else { continue };
         let field = FieldPath(vec![name.clone()]);
         let column = column.unwrap_or_else(|| names::column_name(&[name]));
-        push(&mut included, Included { column, name: field.clone(), field }, node, scope);
+        refuse_twice(included.iter().map(|i| &i.column), &column, node, scope);
+        included.push(Included { column, name: field });
     }
     included
 }

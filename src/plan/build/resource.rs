@@ -9,7 +9,7 @@ use super::{
     path, poll, request,
 };
 use crate::config::tree::{Key, Node, Table};
-use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Resource, Selector};
+use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Parent, Resource, Selector};
 use crate::schema::names;
 use std::path::Path;
 
@@ -46,9 +46,21 @@ impl<'a> File<'a> {
         self.resource(&table.get("extends")?.resolved()?)
     }
 
-    /// The `parent` of a resource, its own or inherited.
-    pub(super) fn parent_of(&self, table: &'a Table) -> Option<&'a Node> {
-        self.layers(table).get("parent")
+    /// The entries of the `parent` of a resource, its own or inherited: mostly one.
+    pub(super) fn parent_nodes(&self, table: &'a Table) -> &'a [Node] {
+        self.layers(table).get("parent").map(Node::one_or_many).unwrap_or_default()
+    }
+
+    /// The names of a resource's parents.
+    pub(super) fn parents_of(&self, table: &'a Table) -> Vec<String> {
+        self.parent_nodes(table).iter().filter_map(Node::resolved).collect()
+    }
+
+    /// The table that a resource fills, and the key that names it; none: it has its name from the resource.
+    pub(super) fn table_of(&self, key: &Key, table: &'a Table) -> (String, Option<&'a Node>) {
+        let given = self.layers(table).get("table_name");
+        let name = given.and_then(Node::resolved).unwrap_or_else(|| key.name.clone());
+        (names::identifier(&name), given)
     }
 
     /// The table of a resource.
@@ -70,10 +82,14 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &own, &uses, scope));
     let added_node = own.get("add_columns");
     let (add_columns, mut added_uses) = added::columns(added_node, scope);
+    let columns_used = added_uses.len();
     let (filter, filter_uses) = filter::filter(own.get("filter"), scope);
     added_uses.extend(filter_uses);
-    let used = Uses { request: &uses, added: &added_uses };
+    let (parent_filter, filter_uses) = filter::parent_filter(own.get("parent_filter"), scope);
+    added_uses.extend(filter_uses);
+    let used = Uses { request: &uses, added: &added_uses, columns: &added_uses[..columns_used] };
     let parent = parent::parent(key, table, &own, file, used, scope);
+    let parent = parent.map(|parent| Parent { filter: parent_filter, ..parent });
     let partitions = partition::partitions(key, table, &own, file, used, scope);
     let cursor_paths: Vec<String> =
         incremental.iter().flat_map(|i| i.record_paths().iter().map(ToString::to_string)).collect();
@@ -105,7 +121,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     }
     let resource = Resource {
         name: key.name.clone(),
-        table: names::identifier(&key.name),
+        table: file.table_of(key, table).0,
         // One that is only there to be extended says so of itself.
         selected: Layers(vec![table, file.defaults]).flag("selected").unwrap_or(true),
         request: request?,

@@ -30,6 +30,14 @@ impl BaseUrl {
         BaseUrl::parse(&text).map(Cow::Owned).map_err(|message| fault(message).with("rendered", text))
     }
 
+    /// Whether its expressions use a name below a root.
+    pub fn uses(&self, root: &str) -> bool {
+        match self {
+            BaseUrl::Fixed(_) => false,
+            BaseUrl::Template(template) => template.references().iter().any(|r| r.path[0] == root),
+        }
+    }
+
     /// Whether nothing below it is encrypted.
     pub fn is_plain_http(&self) -> bool {
         match self {

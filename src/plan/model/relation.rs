@@ -1,21 +1,25 @@
 //! What a resource runs for: rows of a parent, rows of lists.
 
 use super::FieldPath;
-use crate::plan::template::descend;
+use crate::plan::template::{Template, descend};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The resource whose rows this one runs for.
+/// The resources whose rows this one runs for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parent {
-    /// Its name.
-    pub resource: String,
-    /// Fields of the parent that the request uses. They identify a row.
+    /// Their names, as they are written: mostly one. The resource itself may be among several.
+    pub resources: Vec<String>,
+    /// Fields of the parents that the request uses. They identify a row.
     pub fields: Vec<ParentField>,
-    /// Fields that only `add_columns` uses. They may be absent.
+    /// Fields that only `add_columns` and filters use. They may be absent.
     pub further_fields: Vec<ParentField>,
-    /// Columns added to each row: column name, field of the parent's rows.
-    pub include: Vec<(String, FieldPath)>,
+    /// Columns added to each row.
+    pub include: Vec<ParentColumn>,
+    /// What must hold for a parent to be asked for; none: all are.
+    pub filter: Option<Template>,
+    /// Of a resource that is its own parent: how far down its rows may be.
+    pub max_depth: u32,
     /// Which parents.
     pub scope: ParentScope,
     /// What a null or missing field of `fields` means.
@@ -29,16 +33,23 @@ pub struct Parent {
 pub struct ParentField {
     /// What follows `parent.` in an expression.
     pub name: FieldPath,
-    /// The field of the parent's rows: the same, the column in which they carry a field of their own parent, or one that
-    /// holds the value as JSON text.
-    pub field: FieldPath,
-    /// Where in that JSON the value is; empty: the field itself is meant.
-    pub within: Vec<String>,
+    /// Where each parent's rows have it.
+    pub places: Vec<FieldPlace>,
     /// Whether there is no request without it: some expression does not say what its absence means.
     pub required: bool,
 }
 
-impl ParentField {
+/// Where the rows of a parent have a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldPlace {
+    /// The field: the same as the name, the column in which they carry a field of their own parent, or one that holds the
+    /// value as JSON text.
+    pub field: FieldPath,
+    /// Where in that JSON the value is; empty: the field itself is meant.
+    pub within: Vec<String>,
+}
+
+impl FieldPlace {
     /// Its value, from that of the row's field. What is not there is null.
     pub fn value(&self, of_row: &Value) -> Value {
         if self.within.is_empty() {
@@ -48,9 +59,36 @@ impl ParentField {
         json.and_then(|json| descend(&json, &self.within)).unwrap_or_default()
     }
 
-    /// The place of the value in the parent's rows.
-    pub fn place(&self) -> FieldPath {
+    /// The place as one path.
+    pub fn path(&self) -> FieldPath {
         FieldPath(self.field.0.iter().chain(&self.within).cloned().collect())
+    }
+}
+
+/// A field of the parent that is stored with each row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentColumn {
+    /// The column's name.
+    pub column: String,
+    /// The field of each parent's rows.
+    pub fields: Vec<FieldPath>,
+}
+
+impl Parent {
+    /// Their names, for messages.
+    pub fn names(&self) -> String {
+        self.resources.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl ParentField {
+    /// The name by which it stands in the identity of a row. One parent's rows are known by their own fields, several
+    /// parents' by what expressions call them.
+    pub fn identity_name(&self) -> String {
+        match self.places.as_slice() {
+            [place, rest @ ..] if rest.iter().all(|other| other == place) => place.path().to_string(),
+            _ => self.name.to_string(),
+        }
     }
 }
 

@@ -77,6 +77,46 @@ pub enum JsonTemplate {
     Object(Vec<(String, JsonTemplate)>),
 }
 
+impl RequestSpec {
+    /// Whether something of the request names the parent that it is for, with the values of `scope`; also if nothing is
+    /// meant to. A parameter without a value is left out: if it was the only one, the request would ask for everything.
+    ///
+    /// # Errors
+    /// An expression fails on its values.
+    pub fn names_its_parent(&self, scope: &Scope) -> Result<bool> {
+        let of_parent = |template: &&Template| template.references().iter().any(|r| r.path[0] == "parent");
+        let forms = match &self.body {
+            Some(BodySpec::Form(fields)) => fields.as_slice(),
+            _ => &[],
+        };
+        let repeated = self.params.iter().chain(forms).flat_map(|(_, texts)| texts).map(|text| &text.template);
+        let mut single: Vec<&Template> = self.headers.iter().map(|(_, text)| &text.template).collect();
+        match &self.body {
+            Some(BodySpec::Json(template)) => template.add_templates(&mut single),
+            Some(BodySpec::Raw(text)) => single.push(&text.template),
+            Some(BodySpec::Form(_)) | None => {}
+        }
+        // A path without a value is an error of its own.
+        if of_parent(&&self.path) {
+            return Ok(true);
+        }
+        let mut is_meant_to = false;
+        for template in repeated.filter(of_parent) {
+            is_meant_to = true;
+            if !template.render_each(scope)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        for template in single.into_iter().filter(of_parent) {
+            is_meant_to = true;
+            if template.render(scope)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(!is_meant_to)
+    }
+}
+
 impl JsonTemplate {
     /// A value without expressions.
     pub fn constant(value: Value) -> JsonTemplate {
@@ -158,4 +198,46 @@ pub fn render_members(members: &[(String, JsonTemplate)], scope: &Scope) -> Resu
         }
     }
     Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::model::FieldPath;
+    use serde_json::json;
+
+    fn text(source: &str) -> Text {
+        Text { template: Template::parse(source).unwrap(), secret: false }
+    }
+
+    #[test]
+    fn a_request_names_its_parent_if_one_of_its_expressions_has_a_value() {
+        let scope = |member: bool| Scope {
+            parent: [("id", json!(7)), ("member", json!(member)), ("none", json!([]))]
+                .map(|(name, value)| (FieldPath(vec![name.to_owned()]), value))
+                .to_vec(),
+            ..Scope::default()
+        };
+        let only_members = "{{ parent.id if parent.member }}";
+        for (path, param, expected) in [
+            ("x", only_members, [true, false]),
+            ("x", "{{ parent.none }}", [false, false]),
+            ("x", "{{ parent.id }}", [true, true]),
+            ("x", "all", [true, true]),
+            ("x/{{ parent.id }}", only_members, [true, true]),
+        ] {
+            let request = |body| RequestSpec {
+                method: "GET".into(),
+                path: Template::parse(path).unwrap(),
+                params: vec![("p".into(), vec![text(param)])],
+                headers: Vec::new(),
+                body,
+            };
+            let found = [true, false].map(|member| request(None).names_its_parent(&scope(member)).unwrap());
+            assert_eq!(found, expected, "{path} {param}");
+            let body = JsonTemplate::Object(vec![("id".into(), JsonTemplate::Text(text(only_members)))]);
+            let body = RequestSpec { params: Vec::new(), ..request(Some(BodySpec::Json(body))) };
+            assert_eq!(body.names_its_parent(&scope(false)).unwrap(), path != "x");
+        }
+    }
 }

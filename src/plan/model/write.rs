@@ -79,6 +79,15 @@ impl Resource {
         self.write != WriteDisposition::Append && !keeps_versions && !self.primary_key.is_empty()
     }
 
+    /// Whether a part of a key is a column that requests bring, and no field of the record.
+    pub fn brings(&self, field: &FieldPath) -> bool {
+        let from_parent = self.parent.iter().flat_map(|p| p.include.iter().map(|c| &c.column));
+        let from_partition = self.partitions.iter().flat_map(|p| p.include.iter().map(|(name, _)| name));
+        let added = self.add_columns.iter().map(|(name, _)| name);
+        let mut brought = from_parent.chain(from_partition).chain(added);
+        matches!(field.0.as_slice(), [name] if brought.any(|own| own == name))
+    }
+
     /// What becomes of a part of the resource's rows, when the rest is not there yet or does not come.
     pub fn parts(&self) -> Parts {
         parts(self.write, &self.merge.strategy)

@@ -90,6 +90,17 @@ pub(super) fn analyse(text: &str) -> Result<Analysis, TemplateError> {
     Ok(Analysis { references, single_name })
 }
 
+/// Whether an expression makes a text of a list by itself, as `tojson` and `join` do.
+pub(super) fn makes_text(written: &str) -> bool {
+    let tokens = lex(written.trim_start_matches("{{").trim_end_matches("}}")).unwrap_or_default();
+    tokens.windows(2).any(|pair| {
+        matches!(
+            pair,
+            [Token { lexeme: Lexeme::Symbol("|"), .. }, Token { lexeme: Lexeme::Word("tojson" | "join"), .. }]
+        )
+    })
+}
+
 fn is_guard(lexeme: Lexeme<'_>) -> bool {
     matches!(lexeme, Lexeme::Word(word) | Lexeme::Symbol(word) if GUARDS.contains(&word))
 }

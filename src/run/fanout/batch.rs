@@ -25,12 +25,13 @@ impl Batch {
     pub(super) fn new(spec: ParentBatch, request: &RequestSpec) -> Self {
         let mut in_url = request.path.parent_fields();
         in_url.extend(request.params.iter().flat_map(|(_, texts)| texts).flat_map(fields_of));
-        let mut in_text = in_url.clone();
-        in_text.extend(request.headers.iter().flat_map(|(_, text)| fields_of(text)));
+        let mut in_text = request.path.joined_parent_fields();
+        in_text.extend(request.params.iter().flat_map(|(_, texts)| texts).flat_map(joined_of));
+        in_text.extend(request.headers.iter().flat_map(|(_, text)| joined_of(text)));
         match &request.body {
             Some(BodySpec::Json(template)) => joined_in(template, &mut in_text),
-            Some(BodySpec::Form(fields)) => in_text.extend(fields.iter().flat_map(|(_, t)| t).flat_map(fields_of)),
-            Some(BodySpec::Raw(text)) => in_text.extend(fields_of(text)),
+            Some(BodySpec::Form(fields)) => in_text.extend(fields.iter().flat_map(|(_, t)| t).flat_map(joined_of)),
+            Some(BodySpec::Raw(text)) => in_text.extend(joined_of(text)),
             None => {}
         }
         Batch { spec, in_url, in_text, members: Vec::new(), url_bytes: 0 }
@@ -95,13 +96,18 @@ fn fields_of(text: &Text) -> Vec<FieldPath> {
     text.template.parent_fields()
 }
 
+/// Fields whose values are joined to a text.
+fn joined_of(text: &Text) -> Vec<FieldPath> {
+    text.template.joined_parent_fields()
+}
+
 /// Fields that a JSON body joins to a text: an expression of its own keeps its list.
 fn joined_in(template: &JsonTemplate, fields: &mut Vec<FieldPath>) {
     let is_list = |template: &Template| template.is_one_expression();
     match template {
         JsonTemplate::Literal(_) => {}
         JsonTemplate::Text(text) if is_list(&text.template) => {}
-        JsonTemplate::Text(text) => fields.extend(fields_of(text)),
+        JsonTemplate::Text(text) => fields.extend(joined_of(text)),
         JsonTemplate::Array(elements) => elements.iter().for_each(|e| joined_in(e, fields)),
         JsonTemplate::Object(members) => members.iter().for_each(|(_, m)| joined_in(m, fields)),
     }
@@ -123,6 +129,7 @@ mod tests {
             columns: Vec::new(),
             identity: json!({ "id": id }),
             from_warehouse: true,
+            line: Default::default(),
         }
     }
 
@@ -155,6 +162,7 @@ mod tests {
     fn a_value_with_the_separator_is_refused_where_values_are_joined() {
         assert!(batch(2, "x?ids={{ parent.id }}").add(member(json!("a,b"))).is_err());
         assert!(batch(2, "x").add(member(json!("a,b"))).is_ok());
+        assert!(batch(2, "x?ids={{ parent.id | tojson }}").add(member(json!("a,b"))).is_ok());
     }
 
     #[test]

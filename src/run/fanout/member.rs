@@ -1,21 +1,23 @@
 //! From a candidate to what a request sequence needs of it: who it is, what expressions see, which columns its rows get.
 
+use super::super::feed::Line;
 use super::lists::Combination;
 use super::source::Candidate;
 use crate::error::{Error, Kind};
-use crate::plan::model::{FieldPath, OnMissingField, Parent, ParentField, PartitionRows, Partitions};
+use crate::plan::model::{FieldPath, FieldPlace, OnMissingField, Parent, ParentField, PartitionRows, Partitions};
+use crate::plan::template::{Scope, Template};
 use serde_json::{Map, Value};
 
 /// What a resource runs for, as the plan has it.
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
-    /// The parent, and the fields of its rows' values, in order.
-    pub(super) parent: Option<(Parent, Vec<FieldPath>)>,
+    /// The parents, and the fields of the values of each one's rows, in order.
+    pub(super) parent: Option<(Parent, Vec<Vec<FieldPath>>)>,
     pub(super) partitions: Option<Partitions>,
 }
 
 /// A candidate that can be asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Member {
     /// `parent.FIELD`.
     pub(super) parent: Vec<(FieldPath, Value)>,
@@ -27,44 +29,106 @@ pub(super) struct Member {
     pub(super) identity: Value,
     /// Its parent is known from the warehouse only.
     pub(super) from_warehouse: bool,
+    /// Rows of the resource itself that led to it.
+    pub(super) line: Line,
 }
 
-/// A candidate that lacks what its requests use.
+/// Why a candidate is not asked for.
 #[derive(Debug)]
-pub(super) struct Missing {
-    pub(super) policy: OnMissingField,
-    /// Tells it from others that lack the same.
-    pub(super) identity: String,
-    pub(super) error: Error,
+pub(super) enum NoMember {
+    /// It lacks what its requests use.
+    Missing {
+        policy: OnMissingField,
+        /// Tells it from others that lack the same.
+        identity: String,
+        error: Error,
+    },
+    /// `parent_filter` is not true for it.
+    Filtered { identity: String },
+    /// `parent_filter` fails on it.
+    Unclear { identity: String, error: Error },
+}
+
+impl NoMember {
+    /// Tells it from others that are not asked for.
+    pub(super) fn identity(&self) -> &str {
+        match self {
+            NoMember::Missing { identity, .. }
+            | NoMember::Filtered { identity }
+            | NoMember::Unclear { identity, .. } => identity,
+        }
+    }
+}
+
+/// The values of a parent's row, by field.
+struct RowValues<'r> {
+    /// Which of the parents it is a row of.
+    parent: usize,
+    fields: &'r [FieldPath],
+    values: &'r [Value],
+}
+
+impl RowValues<'_> {
+    /// The value of a field, given as each parent's rows have it.
+    fn of(&self, fields: &[FieldPath]) -> Value {
+        fields.get(self.parent).map(|field| self.value(field)).unwrap_or_default()
+    }
+
+    /// The value that expressions see.
+    fn of_field(&self, field: &ParentField) -> Value {
+        let place = field.places.get(self.parent);
+        place.map(|place| place.value(&self.value(&place.field))).unwrap_or_default()
+    }
+
+    fn value(&self, field: &FieldPath) -> Value {
+        let at = self.fields.iter().position(|known| known == field);
+        at.and_then(|at| self.values.get(at)).cloned().unwrap_or_default()
+    }
+
+    /// The row as people know it.
+    fn text(&self) -> String {
+        let known =
+            self.fields.iter().zip(self.values).filter(|(_, v)| !v.is_null()).map(|(f, v)| format!("{f} = {v}"));
+        let known: Vec<String> = known.collect();
+        if known.is_empty() { "no other field known".to_owned() } else { known.join(", ") }
+    }
 }
 
 impl Relation {
-    /// What a candidate is asked for with.
+    /// What a candidate is asked for with, if the filter lets it through.
     ///
     /// # Errors
-    /// It lacks a value that its requests use.
-    pub(super) fn member(&self, candidate: Candidate) -> Result<Member, Box<Missing>> {
+    /// Why it is not asked for.
+    pub(super) fn member(
+        &self,
+        candidate: Candidate,
+        filter: Option<(&Template, Scope)>,
+    ) -> Result<Member, Box<NoMember>> {
         let mut member = Member {
             parent: Vec::new(),
             partition: Vec::new(),
             columns: Vec::new(),
             identity: Value::Null,
             from_warehouse: false,
+            line: Line::default(),
         };
         let (mut of_parent, mut of_partition) = (None, None);
         if let (Some((spec, fields)), Some(row)) = (&self.parent, candidate.parent) {
-            let value = |field: &FieldPath| {
-                let at = fields.iter().position(|f| f == field);
-                at.and_then(|at| row.values.get(at)).cloned().unwrap_or_default()
-            };
-            let of = |f: &ParentField| f.value(&value(&f.field));
-            if let Some(missing) = spec.fields.iter().find(|f| f.required && of(f).is_null()) {
-                return Err(Box::new(lacks_field(spec, &missing.place(), fields, &row.values)));
+            let fields = fields.get(row.parent).map(Vec::as_slice).unwrap_or_default();
+            let values = RowValues { parent: row.parent, fields, values: &row.values };
+            let seen = spec.fields.iter().chain(&spec.further_fields);
+            member.parent = seen.map(|f| (f.name.clone(), values.of_field(f))).collect();
+            if let Some((filter, scope)) = filter {
+                let scope = Scope { parent: member.parent.clone(), ..scope };
+                hold_against(filter, &scope, spec, &values)?;
             }
-            member.parent = spec.fields.iter().chain(&spec.further_fields).map(|f| (f.name.clone(), of(f))).collect();
-            member.columns.extend(spec.include.iter().map(|(column, field)| (column.clone(), value(field))));
+            if let Some(missing) = spec.fields.iter().find(|f| f.required && values.of_field(f).is_null()) {
+                return Err(Box::new(lacks_field(spec, missing, &values)));
+            }
+            member.columns.extend(spec.include.iter().map(|c| (c.column.clone(), values.of(&c.fields))));
+            of_parent = Some(sorted(spec.fields.iter().map(|f| (f.identity_name(), values.of_field(f)))));
             member.from_warehouse = row.from_warehouse;
-            of_parent = Some(sorted(spec.fields.iter().map(|f| (f.place().to_string(), of(f)))));
+            member.line = row.line;
         }
         if let (Some(spec), Some(combination)) = (&self.partitions, candidate.partition) {
             let wanted = spec.wanted();
@@ -102,20 +166,33 @@ fn is_missing(value: &Value) -> bool {
     value.is_null() || value.as_str() == Some("")
 }
 
-fn lacks_field(spec: &Parent, field: &FieldPath, fields: &[FieldPath], values: &[Value]) -> Missing {
-    let known = fields.iter().zip(values).filter(|(_, v)| !v.is_null()).map(|(f, v)| format!("{f} = {v}"));
-    let known: Vec<String> = known.collect();
-    let row = if known.is_empty() { "no other field known".to_owned() } else { known.join(", ") };
-    Missing {
+/// Whether a filter lets a parent through.
+fn hold_against(filter: &Template, scope: &Scope, spec: &Parent, row: &RowValues<'_>) -> Result<(), Box<NoMember>> {
+    let identity = format!("filtered {} {}", row.parent, Value::from(row.values.to_vec()));
+    match filter.holds(scope) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Box::new(NoMember::Filtered { identity })),
+        Err(error) => {
+            let error = error.with("parent_filter", filter.source()).with("parent row", row.text());
+            let error = error.with("parent", spec.resources.get(row.parent).map_or("", String::as_str));
+            Err(Box::new(NoMember::Unclear { identity, error }))
+        }
+    }
+}
+
+fn lacks_field(spec: &Parent, missing: &ParentField, row: &RowValues<'_>) -> NoMember {
+    let resource = spec.resources.get(row.parent).map_or("", String::as_str);
+    let field = missing.places.get(row.parent).map_or_else(|| missing.name.clone(), FieldPlace::path);
+    NoMember::Missing {
         policy: spec.on_missing_field,
-        identity: Value::from(values.to_vec()).to_string(),
-        error: Error::new(Kind::Data, format!("a row of `{}` has no `{field}`", spec.resource))
-            .with("parent row", row)
+        identity: Value::from(row.values.to_vec()).to_string(),
+        error: Error::new(Kind::Data, format!("a row of `{resource}` has no `{field}`"))
+            .with("parent row", row.text())
             .hint("`on_missing_parent_field = \"skip\"` leaves such rows out, and counts them"),
     }
 }
 
-fn lacks_column(spec: &Partitions, column: &str, combination: &Combination) -> Missing {
+fn lacks_column(spec: &Partitions, column: &str, combination: &Combination) -> NoMember {
     let position = spec.wanted().iter().position(|w| w == column).unwrap_or_default();
     let giver = combination.givers.get(position).copied().unwrap_or_default();
     let number = combination.rows.get(giver).copied().unwrap_or_default();
@@ -125,7 +202,7 @@ fn lacks_column(spec: &Partitions, column: &str, combination: &Combination) -> M
         Some(PartitionRows::Sql { .. }) => format!("row {number} of the query"),
         Some(PartitionRows::Values(_)) | None => format!("row {number} of `values`"),
     };
-    Missing {
+    NoMember::Missing {
         policy: list.map_or(OnMissingField::Raise, |list| list.on_missing),
         identity: format!("{giver}\n{number}"),
         error: Error::new(Kind::Data, format!("a row of the partitions has no `{column}`"))
@@ -139,7 +216,7 @@ fn lacks_column(spec: &Partitions, column: &str, combination: &Combination) -> M
 mod tests {
     use super::super::super::feed::ParentRow;
     use super::*;
-    use crate::plan::model::{ParentScope, PartitionList};
+    use crate::plan::model::{ParentColumn, ParentScope, PartitionList};
     use serde_json::json;
 
     fn path(text: &str) -> FieldPath {
@@ -150,15 +227,16 @@ mod tests {
     fn relation(with_parent: bool, with_partitions: bool) -> Relation {
         let field = |name: &str, field: &str| ParentField {
             name: path(name),
-            field: path(field),
-            within: Vec::new(),
+            places: vec![FieldPlace { field: path(field), within: Vec::new() }],
             required: true,
         };
         let parent = Parent {
-            resource: "views".into(),
+            resources: vec!["views".into()],
             fields: vec![field("parent.id", "videos_id"), field("id", "id")],
             further_fields: vec![field("note", "note")],
-            include: vec![("views_title".into(), path("title"))],
+            include: vec![ParentColumn { column: "views_title".into(), fields: vec![path("title")] }],
+            filter: None,
+            max_depth: 1,
             scope: ParentScope::All,
             on_missing_field: OnMissingField::Skip,
             batch: None,
@@ -177,13 +255,21 @@ mod tests {
             further_columns: Vec::new(),
             include: vec![("region".into(), "region".into())],
         };
-        Relation { parent: with_parent.then_some((parent, fields)), partitions: with_partitions.then_some(partitions) }
+        Relation {
+            parent: with_parent.then_some((parent, vec![fields])),
+            partitions: with_partitions.then_some(partitions),
+        }
     }
 
     fn candidate(parent: Option<Value>, partition: Option<Value>) -> Candidate {
         let values = |value: Value| value.as_array().cloned().unwrap_or_default();
         Candidate {
-            parent: parent.map(|p| ParentRow { values: values(p), from_warehouse: false }),
+            parent: parent.map(|p| ParentRow {
+                values: values(p),
+                parent: 0,
+                from_warehouse: false,
+                line: Line::default(),
+            }),
             partition: partition.map(|p| Combination { values: values(p), rows: vec![3], givers: [0, 0, 0].into() }),
         }
     }
@@ -201,7 +287,7 @@ mod tests {
             ),
         ] {
             let relation = relation(of_parent.is_some(), of_partition.is_some());
-            let member = relation.member(candidate(of_parent.cloned(), of_partition.cloned())).unwrap();
+            let member = relation.member(candidate(of_parent.cloned(), of_partition.cloned()), None).unwrap();
             assert_eq!(member.identity.to_string(), identity.to_string());
         }
     }
@@ -209,7 +295,7 @@ mod tests {
     #[test]
     fn expressions_see_names_as_they_are_written_and_rows_get_the_included_columns() {
         let candidate = candidate(Some(json!([1, 7, null, "t"])), Some(json!(["x", 9, "eu"])));
-        let member = relation(true, true).member(candidate).unwrap();
+        let member = relation(true, true).member(candidate, None).unwrap();
         let parent = [("parent.id", json!(1)), ("id", json!(7)), ("note", Value::Null)];
         assert_eq!(member.parent, parent.map(|(name, value)| (path(name), value)));
         let columns = [("views_title", json!("t")), ("region", json!("eu"))];
@@ -218,13 +304,41 @@ mod tests {
 
     #[test]
     fn what_lacks_a_value_that_requests_use_is_named() {
-        let missing = relation(true, false).member(candidate(Some(json!([1, null, null, "t"])), None)).unwrap_err();
-        assert_eq!(missing.error.message(), "a row of `views` has no `id`");
-        assert_eq!(missing.error.context("parent row"), Some("videos_id = 1, title = \"t\""));
-        assert_eq!(missing.policy, OnMissingField::Skip);
-        let missing = relation(false, true).member(candidate(None, Some(json!(["x", "", "eu"])))).unwrap_err();
-        assert_eq!(missing.error.message(), "a row of the partitions has no `id`");
-        assert_eq!(missing.error.context("partition"), Some("row 3 of `values`"));
-        assert_eq!(missing.error.context("at"), Some("api.toml:4:1"));
+        let missing = |relation: Relation, candidate: Candidate| match *relation.member(candidate, None).unwrap_err() {
+            NoMember::Missing { policy, error, .. } => (policy, error),
+            other => panic!("{other:?}"),
+        };
+        let (policy, error) = missing(relation(true, false), candidate(Some(json!([1, null, null, "t"])), None));
+        assert_eq!(error.message(), "a row of `views` has no `id`");
+        assert_eq!(error.context("parent row"), Some("videos_id = 1, title = \"t\""));
+        assert_eq!(policy, OnMissingField::Skip);
+        let (_, error) = missing(relation(false, true), candidate(None, Some(json!(["x", "", "eu"]))));
+        assert_eq!(error.message(), "a row of the partitions has no `id`");
+        assert_eq!(error.context("partition"), Some("row 3 of `values`"));
+        assert_eq!(error.context("at"), Some("api.toml:4:1"));
+    }
+
+    #[test]
+    fn a_parent_that_the_filter_is_not_true_for_is_no_member_whatever_it_lacks() {
+        let told = |filter: &str, row: Value| {
+            let filter = Template::parse(filter).unwrap();
+            let found = relation(true, false).member(candidate(Some(row), None), Some((&filter, Scope::default())));
+            match found.map_err(|reason| *reason) {
+                Ok(_) => "asked",
+                Err(NoMember::Filtered { .. }) => "filtered",
+                Err(NoMember::Missing { .. }) => "missing",
+                Err(NoMember::Unclear { .. }) => "unclear",
+            }
+        };
+        for (filter, row, expected) in [
+            ("{{ parent.note }}", json!([1, 2, true, "t"]), "asked"),
+            ("{{ parent.note }}", json!([1, 2, false, "t"]), "filtered"),
+            ("{{ parent.note }}", json!([1, 2, null, "t"]), "filtered"),
+            ("{{ parent.note == 'a' }}", json!([1, null, "b", "t"]), "filtered"),
+            ("{{ parent.note == 'b' }}", json!([1, null, "b", "t"]), "missing"),
+            ("{{ parent.note + 1 }}", json!([1, 2, "b", "t"]), "unclear"),
+        ] {
+            assert_eq!(told(filter, row), expected, "{filter}");
+        }
     }
 }

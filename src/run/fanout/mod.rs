@@ -8,36 +8,43 @@
 //! not be asked for again. Which load that was is committed with the child's rows, as a cursor of its own.
 
 mod batch;
+mod changed;
 mod connect;
+mod job;
 mod list_file;
 mod lists;
 mod member;
 mod outcome;
+mod own;
 mod parents;
 mod source;
 
-pub(super) use connect::{connect, sources};
+pub(super) use connect::Connections;
 pub(super) use lists::check_files;
+pub(super) use parents::Progress;
 
 use super::cursors_ahead::CursorsAhead;
+use super::engine::ended_all;
 use super::global::GlobalCursor;
 use super::resource::{Outcome, checkpoint};
-use super::unit::{Sink, Task, Unit, UnitEnd};
+use super::unit::{Task, Unit};
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::Position;
-use crate::load::{CursorRow, PARENTS_ASKED};
-use crate::plan::model::{OnMissingField, ParentScope, Partitions};
+use crate::load::CursorRow;
+use crate::plan::model::{OnMissingField, Partitions};
 use batch::Batch;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use job::{Done, Job, run_unit};
 use lists::Lists;
-use member::{Member, Missing, Relation};
+use member::{Member, NoMember, Relation};
 use outcome::{Counts, concerns_all, is_gone};
-use parents::{ParentPages, Parents, fields_of};
+use own::OwnRows;
+use parents::{CameThrough, ParentPages, Parents, fields_of};
 use serde_json::Value;
 use source::{Candidate, Candidates};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64;
@@ -51,9 +58,6 @@ pub(super) const CHECKPOINT_RECORDS: u64 = 500_000;
 /// Units in a row that fail before the rest are given up: it is not about them then.
 const FAILURES_IN_A_ROW_MAX: u64 = 20;
 
-/// Longest text that names a unit in an error, characters. That of a batch can be long.
-const UNIT_NAME_CHARS_MAX: usize = 200;
-
 /// The rule by which records of a parent are left out that turned out to be gone while it was read.
 const PARENT_GONE: &str = "parent_gone";
 
@@ -63,6 +67,8 @@ const CURSORS_AHEAD: usize = 1000;
 /// What a resource runs for.
 pub(super) struct Sources {
     pub(super) parents: Option<Parents>,
+    /// Its own rows, if it is its own parent.
+    pub(super) own: OwnRows,
     pub(super) partitions: Option<Partitions>,
     /// Resources that have to end before queries run: their channels close then.
     pub(super) after: Vec<watch::Receiver<()>>,
@@ -72,9 +78,11 @@ pub(super) struct Sources {
 struct Fanout<'a> {
     task: &'a Arc<Task>,
     relation: Relation,
-    /// Whether the parent was loaded without a failure; none if it is not part of this run.
-    parent_came_through: Option<Arc<AtomicBool>>,
+    /// Whether the parents were loaded without a failure.
+    came_through: CameThrough,
     batch: Option<Batch>,
+    /// Rows of its own that it goes on from.
+    own: OwnRows,
     asked: HashSet<u64>,
     /// Units with a slice that follows the one they have walked.
     continued: VecDeque<Job>,
@@ -92,37 +100,22 @@ struct Fanout<'a> {
     records_committed: u64,
 }
 
-/// A unit with what is to be known of it when it has ended.
-struct Job {
-    unit: Unit,
-    /// Parents or partitions that it asks for.
-    member_count: u64,
-    from_warehouse: bool,
-}
-
-/// What became of one unit.
-struct Done {
-    result: Result<UnitEnd>,
-    member_count: u64,
-    from_warehouse: bool,
-    spilled: bool,
-    /// Records of a failed unit that no load was given.
-    held_back_records: u64,
-}
-
 pub(super) async fn run(task: &Arc<Task>, sources: Sources, stored: Option<Position>) -> Outcome {
+    let mut sources = sources;
     let parents = sources.parents.as_ref();
     let relation = Relation {
         parent: parents.map(|p| (p.spec.clone(), p.fields.clone())),
         partitions: sources.partitions.clone(),
     };
     let batch = parents.and_then(|p| p.spec.batch.clone()).map(|spec| Batch::new(spec, &task.resource.request));
-    let parent_came_through = parents.and_then(|p| p.live.as_ref()).map(|live| live.came_through.clone());
+    let came_through = parents.map(|p| p.came_through.clone()).unwrap_or_default();
+    let own = std::mem::take(&mut sources.own);
     let mut fanout = Fanout {
         task,
         relation,
-        parent_came_through,
+        came_through,
         batch,
+        own,
         asked: HashSet::new(),
         continued: VecDeque::new(),
         global: GlobalCursor::of(task, stored),
@@ -146,16 +139,14 @@ impl Fanout<'_> {
     /// Opens lists and finds out which parents are asked for.
     async fn open(&self, sources: Sources) -> Result<Candidates> {
         let warehouse = &self.task.context.warehouse;
-        for mut resource in sources.after {
-            // An error says that the sender is gone: the resource has ended.
-            while resource.changed().await.is_ok() {}
-        }
+        ended_all(sources.after).await;
         let lists = match &sources.partitions {
             Some(partitions) => Some(Lists::open(partitions, warehouse).await?),
             None => None,
         };
         let since = self.stored_asked_until().await?;
-        let parents = sources.parents.map(|parents| ParentPages::new(parents, since, warehouse.clone()));
+        let anew = self.task.context.full_refresh;
+        let parents = sources.parents.map(|parents| ParentPages::new(parents, since, anew, warehouse.clone()));
         Ok(Candidates::start(parents, lists))
     }
 
@@ -165,7 +156,9 @@ impl Fanout<'_> {
         let mut exhausted = false;
         loop {
             let commit_due = self.commit_due();
-            if running.is_empty() && ((exhausted && self.continued.is_empty()) || self.gives_up()) {
+            self.own.take_in();
+            let is_done = exhausted && self.continued.is_empty() && self.own.is_empty();
+            if running.is_empty() && (is_done || self.gives_up()) {
                 return Ok(());
             }
             if running.is_empty() && commit_due {
@@ -178,11 +171,18 @@ impl Fanout<'_> {
                 running.push(run_unit(self.task.clone(), job));
                 continue;
             }
+            if has_room && let Some(row) = self.own.next() {
+                let candidate = Candidate { parent: Some(row), partition: None };
+                let job = self.take(candidate, &candidates).await?;
+                running.extend(job.map(|job| run_unit(self.task.clone(), job)));
+                continue;
+            }
             let may_start = !exhausted && has_room;
             tokio::select! {
                 // Ended units first, so that a failure is seen before another one starts.
                 biased;
                 Some(done) = running.next(), if !running.is_empty() => self.settle(done)?,
+                () = self.own.arrive(), if !running.is_empty() => {}
                 next = candidates.next(), if may_start => {
                     let job = match next {
                         Ok(Some(candidate)) => self.take(candidate, &candidates).await?,
@@ -230,15 +230,20 @@ impl Fanout<'_> {
     /// What to do for a candidate: nothing if it was asked for before, has to be skipped, or waits for others.
     async fn take(&mut self, candidate: Candidate, behind: &Candidates) -> Result<Option<Job>> {
         let has_parent = candidate.parent.is_some();
-        let member = match self.relation.member(candidate) {
+        let line = candidate.parent.as_ref().map(|row| row.line.clone()).unwrap_or_default();
+        let filter = self.relation.parent.as_ref().and_then(|(spec, _)| spec.filter.as_ref());
+        let filter = filter.map(|filter| (filter, self.task.context.scope()));
+        let member = match self.relation.member(candidate, filter) {
             Ok(member) => member,
-            Err(missing) => {
-                self.pass_over(*missing);
+            Err(reason) => {
+                self.pass_over(*reason);
                 return Ok(None);
             }
         };
-        if !self.asked.insert(xxh3_64(member.identity.to_string().as_bytes())) {
+        let identity = identity_hash(&member.identity);
+        if !self.asked.insert(identity) {
             self.counts.repeated += u64::from(!has_parent);
+            self.counts.circles += u64::from(line.has(identity));
             return Ok(None);
         }
         let members = match &mut self.batch {
@@ -271,49 +276,28 @@ impl Fanout<'_> {
         let partition = member.identity.to_string();
         let stored = self.stored_cursor(&partition, behind).await?;
         self.task.tracker.parents.fetch_add(member_count, Ordering::Relaxed);
-        let unit = Unit::new(scope, member.columns, partition, stored);
+        let line = member.line.and(identity_hash(&member.identity));
+        let unit = Unit { line, ..Unit::new(scope, member.columns, partition, stored) };
         Ok(Some(Job { unit, member_count, from_warehouse: member.from_warehouse }))
     }
 
-    /// A candidate without a value that the request needs.
-    fn pass_over(&mut self, missing: Missing) {
+    /// A candidate that nothing is asked for.
+    fn pass_over(&mut self, reason: NoMember) {
         // Rows that lack a value may lack it alike, and are rows of their own all the same.
-        if !self.asked.insert(xxh3_64(missing.identity.as_bytes())) {
+        if !self.asked.insert(xxh3_64(reason.identity().as_bytes())) {
             return;
         }
-        match missing.policy {
-            OnMissingField::Skip => self.counts.skipped += 1,
-            OnMissingField::Raise => self.fail(missing.error, 1),
+        match reason {
+            NoMember::Missing { policy: OnMissingField::Skip, .. } => {
+                self.counts.skipped += 1;
+                self.task.tracker.parents_skipped.fetch_add(1, Ordering::Relaxed);
+            }
+            NoMember::Filtered { .. } => {
+                self.counts.filtered += 1;
+                self.task.tracker.parents_skipped.fetch_add(1, Ordering::Relaxed);
+            }
+            NoMember::Missing { error, .. } | NoMember::Unclear { error, .. } => self.fail(error, 1),
         }
-    }
-
-    fn asks_changed_parents(&self) -> bool {
-        self.relation.parent.as_ref().is_some_and(|(spec, _)| spec.scope == ParentScope::Changed)
-    }
-
-    /// The load up to which the children of all parents are there; none if all parents are to be asked for.
-    async fn stored_asked_until(&self) -> Result<Option<String>> {
-        let Task { context, resource, .. } = &**self.task;
-        if !self.asks_changed_parents() || context.full_refresh {
-            return Ok(None);
-        }
-        let stored = context.warehouse.cursors(&resource.name, vec![PARENTS_ASKED.to_owned()]).await?;
-        let stored = stored.get(PARENTS_ASKED);
-        stored.map(|text| serde_json::from_str(text)).transpose().map_err(|cause| {
-            Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
-                .with("resource", &resource.name)
-                .source(cause)
-        })
-    }
-
-    /// Says that the children of all parents are there, this run's included.
-    fn asked_all(&self) -> Option<CursorRow> {
-        let Task { context, resource, .. } = &**self.task;
-        self.asks_changed_parents().then(|| CursorRow {
-            resource: resource.name.clone(),
-            partition: PARENTS_ASKED.to_owned(),
-            value: Value::from(context.load_id.as_str()).to_string(),
-        })
     }
 
     /// Where a unit starts. Cursors of candidates that wait behind it are looked up together with its own.
@@ -326,7 +310,7 @@ impl Fanout<'_> {
         }
         if !self.cursors_ahead.knows(partition) {
             let waiting = behind.waiting().take(CURSORS_AHEAD).cloned();
-            let members = waiting.filter_map(|candidate| self.relation.member(candidate).ok());
+            let members = waiting.filter_map(|candidate| self.relation.member(candidate, None).ok());
             let names = members.map(|member| member.identity.to_string()).collect();
             self.cursors_ahead.look_up(self.task, partition, names).await?;
         }
@@ -378,26 +362,14 @@ impl Fanout<'_> {
     }
 }
 
+/// What is kept of those that were asked for.
+fn identity_hash(identity: &Value) -> u64 {
+    xxh3_64(identity.to_string().as_bytes())
+}
+
 /// The last cursor of each partition: slices of one unit may be committed together.
 fn last_of_each(cursors: Vec<CursorRow>) -> Vec<CursorRow> {
     let last: HashMap<String, CursorRow> =
         cursors.into_iter().map(|cursor| (cursor.partition.clone(), cursor)).collect();
     last.into_values().collect()
-}
-
-async fn run_unit(task: Arc<Task>, job: Job) -> Done {
-    let mut sink = Sink::for_partition(&task.resource, task.context.warehouse.clone());
-    let mut result = task.walk(&job.unit, &mut sink).await;
-    if result.is_ok()
-        && let Err(error) = sink.release(&task.resource.name).await
-    {
-        result = Err(error);
-    }
-    let spilled = result.is_err() && sink.has_spilled();
-    let held_back_records = sink.held_back_records();
-    let label = if task.resource.parent.is_some() { "parent" } else { "partition" };
-    let name: String = job.unit.partition.chars().take(UNIT_NAME_CHARS_MAX).collect();
-    let name = if name.len() < job.unit.partition.len() { format!("{name}…") } else { name };
-    let result = result.map_err(|e| e.with(label, name));
-    Done { result, member_count: job.member_count, from_warehouse: job.from_warehouse, spilled, held_back_records }
 }

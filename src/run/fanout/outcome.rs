@@ -5,7 +5,6 @@ use super::super::resource::Outcome;
 use super::{Fanout, last_of_each};
 use crate::error::{Error, Kind, Result};
 use crate::http;
-use std::sync::atomic::Ordering;
 
 /// What became of the parents or partitions.
 #[derive(Default)]
@@ -15,6 +14,10 @@ pub(super) struct Counts {
     pub(super) failed_in_a_row: u64,
     pub(super) gone: u64,
     pub(super) skipped: u64,
+    /// Those that `parent_filter` is not true for.
+    pub(super) filtered: u64,
+    /// Rows of the resource that are below themselves.
+    pub(super) circles: u64,
     /// Partitions that were in the lists before.
     pub(super) repeated: u64,
 }
@@ -44,7 +47,7 @@ impl Fanout<'_> {
         let cursor_after = global.and_then(|global| global.text(error.is_none()));
         let cursor_committed = global.and_then(|global| global.text(false));
         Outcome {
-            end: Some(format!("{} {what}", group_digits(self.counts.done))),
+            end: Some(self.end(what)),
             cursors: last_of_each(self.cursors),
             cursor_after,
             cursor_committed,
@@ -54,22 +57,32 @@ impl Fanout<'_> {
         }
     }
 
+    /// How many were asked for, and how many were not meant to be.
+    fn end(&self, what: &str) -> String {
+        let done = format!("{} {what}", group_digits(self.counts.done));
+        match self.counts.filtered {
+            0 => done,
+            filtered => format!("{done}, {} left out by `parent_filter`", group_digits(filtered)),
+        }
+    }
+
     fn parent_came_through(&self) -> bool {
-        self.parent_came_through.as_ref().is_none_or(|flag| flag.load(Ordering::Acquire))
+        self.came_through.failed().next().is_none()
     }
 
     /// What it means that the parent failed: rows that it did not reach were not asked for. A table can't be exchanged for
     /// part of its rows; added or merged rows stay.
     fn note_parent_failure(&mut self, all_or_none: bool) -> Option<Error> {
-        let (spec, _) = self.relation.parent.as_ref().filter(|_| !self.parent_came_through())?;
+        let failed: Vec<String> = self.came_through.failed().map(|name| format!("`{name}`")).collect();
+        if failed.is_empty() {
+            return None;
+        }
+        let failed = failed.join(", ");
         if all_or_none {
-            let message = format!("the table is not replaced, because `{}` was not loaded whole", spec.resource);
+            let message = format!("the table is not replaced, because {failed} was not loaded whole");
             return Some(Error::new(Kind::Data, message).hint("its own error says why"));
         }
-        self.warnings.push(format!(
-            "`{}` was not loaded whole; parents that it did not reach were not asked for",
-            spec.resource
-        ));
+        self.warnings.push(format!("{failed} was not loaded whole; parents that it did not reach were not asked for"));
         None
     }
 
@@ -78,6 +91,7 @@ impl Fanout<'_> {
         let lines = [
             (counts.gone, "are known here and gone from the API (404 or 410); they were passed over"),
             (counts.skipped, "lack a value that the request needs; they were passed over"),
+            (counts.circles, "are below themselves; each was asked for once"),
             (counts.repeated, "came again in the lists; each was asked for once"),
         ];
         for (count, rest) in lines {
