@@ -13,6 +13,7 @@ mod client;
 mod config_errors;
 mod contracts;
 mod crash;
+mod cursor_ranges;
 mod cursor_sources;
 mod demo;
 mod destinations;

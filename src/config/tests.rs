@@ -378,6 +378,38 @@ fn mistakes_of_a_cursor_have_their_place_and_advice() {
             "cursor_path = 'u'\ninitial_value = '2026-02-01'\nend_value = '2026-01-01'",
             "there is nothing between `initial_value` and `end_value`",
         ),
+        (
+            "cursor_path = 'u'\ninitial_value = '{{ run.started_at | strftime(\"week %W\") }}'\nwindow = '7d'",
+            "`window` can't be counted on from a text",
+        ),
+        (
+            "cursor_path = 'u'\ninitial_value = '{{ run.started_at }}'\nend_value = '{{ run.started_at | add(\"-1d\") }}'",
+            "there is nothing between `initial_value` and `end_value`",
+        ),
+        ("cursor_path = 'u'\ninitial_value = '{{ parent.id }}'", "`parent.id` has no value in `initial_value`"),
+        ("cursor_path = 'u'\nend_value = '{{ vars.none }}'", "unknown variable `vars.none`"),
+        ("cursor_path = 'u'\ncursor_format = ['date', 'epoch']", "`epoch` is not a format of times"),
+        ("cursor_path = 'u'\ncursor_format = '%H:%M'", "no date can be read by `%H:%M`"),
+        ("cursor_path = 'u'\ncursor_format = []", "`cursor_format` is an empty list"),
+        ("cursor_from = 'clock'\ncursor_format = 'date'", "`cursor_format` goes by the values of records"),
+        ("cursor_path = 'u'\nearliest = '2 years'", "`earliest` is not a length of time"),
+        (
+            "cursor_path = 'u'\nearliest = '30d'\ninitial_value = 5",
+            "`earliest` is a length of time, but `initial_value` is no time",
+        ),
+        (
+            "cursor_from = 'response'\ncursor_path = 'u'\nstart_bound = 'exclusive'",
+            "`start_bound` can't be counted from a value that only the API understands",
+        ),
+        (
+            "cursor_path = 'u'\nstart_bound = 'exclusive'\ninitial_value = 'abc'",
+            "`start_bound` needs a cursor that is a time or a number",
+        ),
+        ("cursor_path = 'u'\nalign = true", "`align` has no effect without a `window`"),
+        (
+            "cursor_path = 'u'\nalign = true\nwindow = '36h'\ninitial_value = '2026-01-01'",
+            "`align` needs a `window` that is a unit of the calendar",
+        ),
         ("cursor_path = 'u'\ntimezone = 'Berlin'", "there is no time zone `Berlin`"),
         ("cursor_path = 'u'\nwalk = 'cursor'", "`walk = \"cursor\"` needs records that come oldest first"),
         ("cursor_path = 'u'\nscope = 'global'", "`scope` has no effect"),
@@ -404,10 +436,36 @@ fn mistakes_of_a_cursor_have_their_place_and_advice() {
         ("cursor_path = 'u'\nstart_param = 's'\nend_value = 5", "no request shows the `end_value`"),
         ("cursor_path = 'u'\nstart_param = 's'\nend_param = 'e'", "`end_param` is never sent"),
         ("cursor_path = 'u'\nstart_param = 's'\nend_bound = 'inclusive'", "`end_bound` has no effect"),
+        ("cursor_path = 'u'\nstart_bound = 'exclusive'", "`start_bound` has no effect"),
+        ("cursor_path = 'u'\nearliest = '30d'", "`earliest` has no effect"),
+        (
+            "cursor_path = 'u'\nstart_param = 's'\nalign = true\nwindow = '1d'\ninitial_value = '2026-01-01'\ntimezone = '+02:00'",
+            "units begin in `timezone`",
+        ),
     ] {
         let found = warnings(&resource(&format!("[resources.x.incremental]\n{keys}")));
         assert!(found.iter().any(|m| m.contains(expected)), "{keys}: {found:?}");
     }
+}
+
+#[test]
+fn a_window_is_split_only_where_there_is_one() {
+    let action = "response_actions = [{ status = 400, action = 'split' }]\n";
+    let found = mistakes(&resource(action));
+    let help = "add `incremental.window`, or have only the resources with a window say `split`";
+    assert_eq!(found, [format!("4:46 `split` halves a `window`, and `x` has none | {help}")]);
+    let window = "incremental = { cursor_path = 'u', start_param = 's', end_param = 'e', initial_value = '2026-01-01', window = '7d' }";
+    assert_eq!(mistakes(&resource(&format!("{action}{window}"))), Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_is_no_bound_of_a_cursor() {
+    let text = resource("incremental = { cursor_path = 'u', start_param = 's', initial_value = '{{ vars.since }}' }");
+    let found = mistakes(&text.replacen("[client]", "[vars]\nsince = '${SINCE_OF_A_TEST}'\n[client]", 1));
+    assert!(
+        found.iter().any(|m| m.contains("`vars.since` is a secret, and would be stored as the cursor")),
+        "{found:?}"
+    );
 }
 
 #[test]

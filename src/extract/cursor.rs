@@ -1,22 +1,30 @@
 //! The value of an incremental cursor: typed, ordered by what it is and never as text, written back as it was seen.
 
+mod align;
 mod answer;
 mod arithmetic;
+mod bounds;
+mod halve;
 mod max;
+mod patterns;
 mod position;
+mod read;
 mod received;
+mod request;
 mod slices;
 mod start;
 mod time;
 mod track;
 
+pub use align::can_align;
 pub use answer::is_address;
+pub use bounds::{Bounds, Mistake};
 pub use max::{Extent, max_of};
+pub use patterns::is_readable;
 pub use position::Position;
 pub use received::{Identity, Received};
 pub use slices::{Slice, Slices};
-pub use start::start;
-pub use track::{Go, PageView, Track, Verdict, is_out_of_order};
+pub use track::{Go, Known, PageView, Track, Verdict, is_out_of_order};
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::{CursorFormat, Notation};
@@ -27,12 +35,6 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use time::{Moment, Pattern};
-
-/// Digits of a text that is taken as a number. Longer runs of digits are identifiers.
-const NUMERIC_TEXT_DIGITS_MAX: usize = 20;
-
-/// Bytes of a value in a message.
-const SHOWN_BYTES: usize = 80;
 
 /// A cursor value with its text as the API (or the file) wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,50 +73,6 @@ enum Value {
 }
 
 impl CursorValue {
-    /// Reads the raw JSON token of a record's field. Null and an empty text are no value.
-    ///
-    /// # Errors
-    /// A boolean, a list or an object is no cursor.
-    pub fn parse_json(token: &[u8], notation: &Notation) -> Result<Option<CursorValue>> {
-        let token = token.trim_ascii();
-        match token.first() {
-            Some(b'n') if token == b"null" => Ok(None),
-            Some(b'"') => {
-                let text: String = serde_json::from_slice(token)
-                    .map_err(|cause| Error::new(Kind::Body, "the cursor value is not a JSON text").source(cause))?;
-                let value = (!text.is_empty()).then(|| CursorValue::parse_text(&text, notation));
-                Ok(value.map(|value| CursorValue { quoted: true, ..value }))
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                let number = Decimal::parse(token).ok_or_else(|| not_a_cursor("a malformed number", token))?;
-                let text = String::from_utf8_lossy(token).into_owned();
-                let value = in_pattern(&text, notation).unwrap_or(Value::Number(number));
-                Ok(Some(CursorValue { value, text, quoted: false }))
-            }
-            Some(b'{') => Err(not_a_cursor("an object", token)),
-            Some(b'[') => Err(not_a_cursor("a list", token)),
-            Some(b't' | b'f') => Err(not_a_cursor("a boolean", token)),
-            _ => Err(not_a_cursor("not JSON", token)),
-        }
-    }
-
-    /// Reads the text of a JSON string or of the file: a time, a date, a number in digits, or just text. A strftime pattern of
-    /// `format` is tried where the text is no ISO 8601.
-    pub fn parse_text(text: &str, notation: &Notation) -> CursorValue {
-        let value = match time::parse(text) {
-            Some((moment, pattern)) if pattern.has_zone() => Value::Instant(moment, pattern),
-            Some((moment, pattern)) => Value::Local(moment, pattern),
-            None => match time::parse_date(text) {
-                Some(date) => Value::Date(date, None),
-                None => {
-                    in_pattern(text, notation).or_else(|| numeric_text(text).map(Value::Number)).unwrap_or(Value::Text)
-                }
-            },
-        };
-        let quoted = !matches!(value, Value::Number(_));
-        CursorValue { value, text: text.to_owned(), quoted }
-    }
-
     /// What it is.
     pub fn kind(&self) -> CursorKind {
         match &self.value {
@@ -146,12 +104,13 @@ impl CursorValue {
         }
     }
 
-    /// The larger of two.
+    /// Order among the values of records. Where the file says in which forms they come, values in different ones have places on
+    /// one time line; otherwise they are of one kind.
     ///
     /// # Errors
     /// As [`CursorValue::compare`].
-    pub fn max(self, other: CursorValue) -> Result<CursorValue> {
-        Ok(if other.compare(&self)?.is_gt() { other } else { self })
+    pub(super) fn order_in_records(&self, other: &CursorValue, notation: &Notation) -> Result<Ordering> {
+        if notation.record_formats.len() > 1 { self.order(other, notation) } else { self.compare(other) }
     }
 
     /// Order across kinds, for values that the file or a computation gave: people write `2020-01-01` for an API that shows
@@ -160,11 +119,10 @@ impl CursorValue {
     /// # Errors
     /// As [`CursorValue::compare`], unless both have a place on the time line.
     pub fn order(&self, other: &CursorValue, notation: &Notation) -> Result<Ordering> {
-        match (self.compare(other), self.moment(notation), other.moment(notation)) {
-            (Ok(order), ..) => Ok(order),
-            (Err(_), Some(one), Some(other)) => Ok(one.cmp(&other)),
-            (Err(error), ..) => Err(error),
-        }
+        self.compare(other).or_else(|error| match (self.moment(notation), other.moment(notation)) {
+            (Some(one), Some(other)) => Ok(one.cmp(&other)),
+            _ => Err(error),
+        })
     }
 
     /// The state row's JSON: `{"type": "instant", "value": "2026-01-02T03:04:05Z"}`. What else is needed to read it back is
@@ -193,7 +151,10 @@ impl CursorValue {
                 let number = Decimal::parse(text.as_bytes())?;
                 CursorValue { value: Value::Number(number), text: text.to_owned(), quoted: false }
             }
-            _ => CursorValue::parse_text(text, &Notation { format, timezone: None }),
+            _ => match &format {
+                Some(format) => CursorValue::parse_in(text, format)?,
+                None => CursorValue::parse_text(text, &Notation::default()),
+            },
         };
         let quoted = state.get("quoted").and_then(Json::as_bool).unwrap_or(value.quoted);
         (value.kind().to_string() == kind).then_some(CursorValue { quoted, ..value })
@@ -237,35 +198,6 @@ impl fmt::Display for CursorKind {
             CursorKind::Text => "text",
         })
     }
-}
-
-fn not_a_cursor(what: &str, token: &[u8]) -> Error {
-    Error::new(Kind::Data, format!("the cursor value is {what}, not a time, a number or a text"))
-        .with("value", String::from_utf8_lossy(&token[..token.len().min(SHOWN_BYTES)]))
-        .hint("`cursor_path` must lead to one field of the record")
-}
-
-/// A text in the strftime pattern of the file.
-fn in_pattern(text: &str, notation: &Notation) -> Option<Value> {
-    let Some(CursorFormat::Strftime(pattern)) = &notation.format else { return None };
-    let (wall, east_s, is_date) = time::parse_strftime(text, pattern)?;
-    let pattern: Arc<str> = Arc::from(pattern.as_str());
-    if is_date {
-        return Some(Value::Date(wall.date(), Some(pattern)));
-    }
-    let moment = Moment::of(wall, east_s.unwrap_or(0));
-    let pattern = Pattern::Strftime { pattern, east_s };
-    Some(if east_s.is_some() { Value::Instant(moment, pattern) } else { Value::Local(moment, pattern) })
-}
-
-/// A text of digits as a number: APIs write large integers and epoch times as text. Exponents are not read here, or
-/// identifiers like `12e4` would be numbers.
-fn numeric_text(text: &str) -> Option<Decimal> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
-    let is_number = all_digits(whole) && whole.len() <= NUMERIC_TEXT_DIGITS_MAX && fraction.is_none_or(all_digits);
-    is_number.then(|| Decimal::parse(text.as_bytes())).flatten()
 }
 
 #[cfg(test)]
@@ -344,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_text_in_the_pattern_of_the_file_is_compared_as_a_date() {
-        let notation = Notation { format: Some(CursorFormat::Strftime("%d/%m/%Y".to_owned())), timezone: None };
+        let notation = Notation { format: Some(CursorFormat::Strftime("%d/%m/%Y".to_owned())), ..Notation::default() };
         let read = |text: &str| CursorValue::parse_text(text, &notation);
         let (earlier, later) = (read("31/01/2026"), read("01/02/2026"));
         assert_eq!(earlier.compare(&later).unwrap(), Ordering::Less);
@@ -358,7 +290,7 @@ mod tests {
         assert_eq!(of("2026-01-02").order(&of("1767312000999"), &plain).unwrap(), Ordering::Less);
         assert_eq!(of("2026-01-02").order(&of("2026-01-02T00:00:00Z"), &plain).unwrap(), Ordering::Equal);
         assert!(of("2026-01-02").order(&of("12"), &plain).is_err(), "a small number is no time");
-        let zone = Notation { format: None, timezone: "Europe/Berlin".parse().ok() };
+        let zone = Notation { timezone: "Europe/Berlin".parse().ok(), ..Notation::default() };
         let (local, instant) = (of("2026-07-02T02:00:00"), of("2026-07-02T00:00:00Z"));
         assert_eq!(local.order(&instant, &zone).unwrap(), Ordering::Equal);
     }

@@ -91,8 +91,11 @@ pub(super) fn incremental(start_param: &str) -> Incremental {
         sends_end: false,
         initial_value: None,
         end_value: None,
+        earliest: None,
         lag: None,
         window: None,
+        align: false,
+        start_bound: StartBound::Inclusive,
         end_bound: EndBound::Exclusive,
         notation: Notation::default(),
         row_order: None,
@@ -101,6 +104,19 @@ pub(super) fn incremental(start_param: &str) -> Incremental {
         scope: CursorScope::Partition,
         walks_by_cursor: false,
     }
+}
+
+/// A bound of the file.
+pub(super) fn bound(text: &str) -> Bound {
+    let text = Template::parse(text).unwrap();
+    Bound { is_of_run: text.uses("run.started_at"), text, place: "api.toml:7:1".into() }
+}
+
+/// The bounds of a run that started at 2026-03-15T12:30:45Z.
+pub(super) fn bounds(incremental: &Incremental) -> super::cursor::Bounds {
+    let run_started_at = chrono::DateTime::from_timestamp(1_773_577_845, 0).unwrap();
+    let scope = crate::plan::template::Scope { run_started_at, ..Default::default() };
+    super::cursor::Bounds::of(incremental, &scope).unwrap()
 }
 
 pub(super) fn offset(limit: u64) -> Offset {

@@ -18,6 +18,15 @@ const EXCERPT_SOURCE_BYTES: usize = 4096;
 /// Label of an error that the file calls one, whatever the status means otherwise.
 pub const DECIDED_BY: &str = "decided by";
 
+/// Context of an error, and its value: the action by which the answer holds too much.
+const ACTION: &str = "action";
+const TOO_MUCH: &str = "split";
+
+/// Whether an error says that less is to be asked for at a time.
+pub fn is_too_much(error: &Error) -> bool {
+    error.context(ACTION) == Some(TOO_MUCH)
+}
+
 /// A request in words: `GET https://host/path?x=1`. Without user and password, secrets replaced.
 pub fn describe(method: &str, url: &Url) -> String {
     let mut shown = url.clone();
@@ -76,6 +85,7 @@ fn of_status(target: &str, response: &Response, give_up: &GiveUp, policy: &Retry
     let status = status_text(response.status);
     let sentence = match give_up {
         GiveUp::Action => format!("the server answered {status}, which `response_actions` calls a failure"),
+        GiveUp::TooMuch => format!("the server answered {status}, which `response_actions` calls too much at a time"),
         GiveUp::WaitTooLong(wait) => format!(
             "the server asks to wait {}, longer than `retry.max_wait` ({})",
             in_words(*wait),
@@ -95,6 +105,7 @@ fn of_status(target: &str, response: &Response, give_up: &GiveUp, policy: &Retry
     let error = error.with("request", target).with("status", status).with("body", excerpt(&response.body));
     let is_claimed = matches!(give_up, GiveUp::Action | GiveUp::ActionAttempts);
     let error = if is_claimed { error.with(DECIDED_BY, "response_actions") } else { error };
+    let error = if *give_up == GiveUp::TooMuch { error.with(ACTION, TOO_MUCH) } else { error };
     match hint_of_status(response.status, give_up) {
         // The file knows better what to do than we do.
         Some(hint) if !(is_claimed && message.is_some()) => error.hint(hint),
@@ -194,7 +205,7 @@ fn with_tries(error: Error, give_up: &GiveUp, progress: &Progress, policy: &Retr
                 in_words(policy.max_elapsed)
             ),
         ),
-        GiveUp::Hopeless | GiveUp::Action | GiveUp::StillRefused => error,
+        GiveUp::Hopeless | GiveUp::Action | GiveUp::TooMuch | GiveUp::StillRefused => error,
         GiveUp::WaitTooLong(_) | GiveUp::StillThrottled => error,
     };
     if progress.throttles == 0 {

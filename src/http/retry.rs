@@ -131,6 +131,8 @@ pub enum GiveUp {
     Hopeless,
     /// A `response_actions` entry says `fail`.
     Action,
+    /// A `response_actions` entry says `split`: less is to be asked for at a time.
+    TooMuch,
     /// The credentials are refused although they are new.
     StillRefused,
     /// `retry.max_attempts` tries were made.
@@ -183,6 +185,7 @@ pub fn decide(rules: Rules<'_>, progress: &Progress, outcome: &Outcome, jitter: 
             Meaning::End => Decision::End,
             Meaning::Restart => Decision::Restart,
             Meaning::Failure => Decision::Fail(GiveUp::Action),
+            Meaning::TooMuch => Decision::Fail(GiveUp::TooMuch),
             Meaning::Unexpected => Decision::Fail(GiveUp::Hopeless),
             Meaning::Refused if rules.renewal == Renewal::Possible => Decision::Renew,
             Meaning::Refused => Decision::Fail(GiveUp::StillRefused),
@@ -257,6 +260,7 @@ enum Meaning {
     End,
     Restart,
     Failure,
+    TooMuch,
     Retry,
     Throttle,
     Refused,
@@ -274,6 +278,7 @@ fn meaning(rules: Rules<'_>, response: &Response) -> Meaning {
             Action::Fail => Meaning::Failure,
             Action::Retry => Meaning::Retry,
             Action::Throttle => Meaning::Throttle,
+            Action::Split => Meaning::TooMuch,
         };
     }
     match response.status {

@@ -9,10 +9,12 @@ use super::resource;
 use super::shutdown::Stop;
 use super::specs::{catalog_of, files_of, load_spec, reserved_names, stored_cursor};
 use super::unit::{Decoders, Task};
+use super::values::{bounds_of, render_vars};
 use super::warehouse::{self, Setup, Warehouse};
 use super::wire::{self, Senders, Wire};
 use crate::config::{Settings, Target};
 use crate::error::{Error, Kind, Result};
+use crate::extract::cursor::Bounds;
 use crate::http::Http;
 use crate::http::tape::TapeUse;
 use crate::load::duckdb::DuckDb;
@@ -25,7 +27,7 @@ use crate::state::file::{Finding, StateCopy, compare};
 use crate::state::lock::lock_pipeline;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -66,6 +68,8 @@ pub(super) struct Context {
     pub(super) loaded_at: DateTime<Utc>,
     pub(super) full_refresh: bool,
     pub(super) vars: Vec<(String, Value)>,
+    /// The bounds that the file gives to the cursors, by resource.
+    pub(super) bounds: HashMap<String, Bounds>,
     /// The folder in which the warehouse is.
     pub(super) files_base: PathBuf,
 }
@@ -93,6 +97,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let settings = options.settings;
     let vars = render_vars(&pipeline, started_at)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
+    let bounds = bounds_of(&pipeline, &scope)?;
     let credentials = resolve_all(&pipeline, &scope, &options.tape, &settings.state_dir)?;
     let network = wire::network(&options.tape, &pipeline.client)?;
     let _lock = {
@@ -130,6 +135,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         loaded_at,
         full_refresh: options.full_refresh,
         vars,
+        bounds,
         files_base: settings.destination.path().parent().unwrap_or(Path::new("")).to_owned(),
     });
     let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
@@ -192,17 +198,6 @@ fn check_names(pipeline: &Pipeline, wanted: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn render_vars(pipeline: &Pipeline, started_at: DateTime<Utc>) -> Result<Vec<(String, Value)>> {
-    let scope = Scope { run_started_at: started_at, ..Scope::default() };
-    let mut vars = Vec::new();
-    for (name, value) in &pipeline.vars {
-        if let Some(value) = value.render(&scope)? {
-            vars.push((name.clone(), value));
-        }
-    }
-    Ok(vars)
 }
 
 async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result<(Box<dyn Destination>, Stored)> {

@@ -2,6 +2,7 @@
 
 use super::unit::Task;
 use crate::error::Result;
+use crate::extract::CursorValue;
 use crate::extract::cursor::Position;
 use crate::load::CursorRow;
 use crate::plan::model::{CursorScope, CursorSource, WriteDisposition};
@@ -12,13 +13,15 @@ pub(super) struct GlobalCursor {
     stored: Option<Position>,
     /// What the units so far justify, should the others succeed.
     reached: Option<Position>,
+    /// The newest value of rows that units have brought, complete or not.
+    seen: Option<CursorValue>,
 }
 
 impl GlobalCursor {
     /// The cursor of a resource; `None` when its units have cursors of their own.
     pub(super) fn of(task: &Task, stored: Option<Position>) -> Option<GlobalCursor> {
         let is_global = task.resource.incremental.as_ref().is_some_and(|i| i.scope == CursorScope::Global);
-        is_global.then_some(GlobalCursor { stored, reached: None })
+        is_global.then_some(GlobalCursor { stored, reached: None, seen: None })
     }
 
     /// Where a unit starts.
@@ -31,6 +34,7 @@ impl GlobalCursor {
     /// # Errors
     /// Its values can't be compared with those of the others.
     pub(super) fn note(&mut self, task: &Task, position: Option<Position>) -> Result<()> {
+        self.note_rows(task, position.as_ref())?;
         let (Some(position), Some(incremental)) = (position, &task.resource.incremental) else { return Ok(()) };
         let notation = &incremental.notation;
         self.reached = Some(match self.reached.take() {
@@ -42,15 +46,34 @@ impl GlobalCursor {
         Ok(())
     }
 
+    /// Takes note of how new the rows are that a unit has brought, also if it goes on.
+    ///
+    /// # Errors
+    /// Its values can't be compared with those of the others.
+    pub(super) fn note_rows(&mut self, task: &Task, position: Option<&Position>) -> Result<()> {
+        let (Some(newest), Some(incremental)) = (position.and_then(Position::newest), &task.resource.incremental)
+        else {
+            return Ok(());
+        };
+        let is_newer = match &self.seen {
+            Some(seen) => newest.order(seen, &incremental.notation)?.is_gt(),
+            None => true,
+        };
+        if is_newer {
+            self.seen = Some(newest.clone());
+        }
+        Ok(())
+    }
+
     /// The row to commit: with all units complete the cursor moves. Otherwise it stays, and says how new the rows are that are
     /// committed all the same: `append` would store them twice.
     pub(super) fn row(&self, task: &Task, is_complete: bool) -> Option<CursorRow> {
-        let reached = self.reached.as_ref()?;
         if is_complete {
-            return Some(task.cursor_row("", reached));
+            return self.reached.as_ref().map(|reached| task.cursor_row("", reached));
         }
+        let seen = self.seen.clone()?;
         let value = self.stored.as_ref().and_then(|stored| stored.value.clone());
-        let held = Position { value, seen: reached.newest().cloned() };
+        let held = Position { value, seen: Some(seen) };
         (task.resource.write == WriteDisposition::Append).then(|| task.cursor_row("", &held))
     }
 

@@ -22,6 +22,7 @@ mod specs;
 pub mod stages;
 mod unit;
 mod unit_walk;
+mod values;
 pub mod warehouse;
 mod wire;
 mod writer;

@@ -8,7 +8,7 @@ use crate::words::counted;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time between two looks at the counters, on a terminal.
@@ -38,6 +38,10 @@ pub struct Tracker {
     pub cursor_missing: AtomicU64,
     /// It went on from a stored cursor, so that it asked for a part only.
     pub resumed: AtomicBool,
+    /// Starts that were moved up to `earliest`.
+    pub starts_moved: AtomicU64,
+    /// The first of them: from where, to where.
+    first_start_moved: OnceLock<(String, String)>,
     /// Rows that had moved in the list while it was read.
     pub moved: AtomicU64,
     /// Records whose key came before in the same walk.
@@ -67,6 +71,8 @@ impl Tracker {
             windows: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
             resumed: AtomicBool::new(false),
+            starts_moved: AtomicU64::new(0),
+            first_start_moved: OnceLock::new(),
             moved: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
             stages: Arc::default(),
@@ -84,6 +90,17 @@ impl Tracker {
         for (rule, count) in rules {
             *discarded.entry(rule).or_default() += count;
         }
+    }
+
+    /// Counts a start that was moved up to `earliest`.
+    pub fn note_moved_start(&self, from: &str, to: &str) {
+        self.starts_moved.fetch_add(1, Ordering::Relaxed);
+        self.first_start_moved.get_or_init(|| (from.to_owned(), to.to_owned()));
+    }
+
+    /// The first start that was moved up: from where, to where.
+    pub fn first_start_moved(&self) -> Option<(&str, &str)> {
+        self.first_start_moved.get().map(|(from, to)| (from.as_str(), to.as_str()))
     }
 
     /// Records that the decoder left out, by rule.

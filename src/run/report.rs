@@ -98,6 +98,8 @@ pub struct ResourceReport {
     pub parents_skipped: Option<u64>,
     /// Windows that were walked to their end, if its range is walked in windows.
     pub windows: Option<u64>,
+    /// Starts that were moved up to `earliest`, if it is given.
+    pub starts_moved: Option<u64>,
     /// Cursor that requests started from.
     pub cursor_before: Option<String>,
     /// Cursor that the next run starts from.
@@ -132,6 +134,7 @@ impl ResourceReport {
             parents: None,
             parents_skipped: None,
             windows: None,
+            starts_moved: None,
             cursor_before: None,
             cursor_after: None,
             spent: Spent::default(),
@@ -168,6 +171,9 @@ impl ResourceReport {
         }
         if let Some(windows) = self.windows {
             out.insert("windows".into(), json!(windows));
+        }
+        if let Some(starts_moved) = self.starts_moved {
+            out.insert("starts_moved".into(), json!(starts_moved));
         }
         out.insert("cursor_before".into(), json!(self.cursor_before));
         out.insert("cursor_after".into(), json!(self.cursor_after));

@@ -1,6 +1,7 @@
 //! One resource from its first request to its last commit.
 
 use super::fanout::{self, Sources};
+use super::progress::Tracker;
 use super::report::{ResourceReport, Status};
 use super::root;
 use super::unit::Task;
@@ -142,9 +143,11 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         let records = counted(missing, "record");
         warnings.push(format!("{records} {verb} no cursor value: loaded, and asked for again each time"));
     }
+    warnings.extend(moved_start_warning(tracker));
     warnings.extend(moved_warning(count(&tracker.moved)));
     warnings.extend(repeated_warning(count(&tracker.repeated)));
     let failed = outcome.error.filter(|e| e.kind() != Kind::Interrupted);
+    let has_earliest = task.resource.incremental.as_ref().is_some_and(|incremental| incremental.earliest.is_some());
     let is_windowed = task.resource.incremental.as_ref().is_some_and(|incremental| incremental.window.is_some());
     ResourceReport {
         status,
@@ -162,6 +165,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         end: outcome.end,
         parents: task.resource.parent.as_ref().map(|_| count(&tracker.parents)),
         parents_skipped: task.resource.parent.as_ref().map(|_| count(&tracker.parents_skipped)),
+        starts_moved: has_earliest.then(|| count(&tracker.starts_moved)),
         windows: is_windowed.then(|| count(&tracker.windows)),
         cursor_after: outcome.cursor_after,
         cursor_before,
@@ -170,6 +174,16 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         error: failed.map(|e| e.report()),
         ..ResourceReport::new(&task.resource.name, task.stored)
     }
+}
+
+fn moved_start_warning(tracker: &Tracker) -> Option<String> {
+    let (from, to) = tracker.first_start_moved()?;
+    let count = tracker.starts_moved.load(Ordering::Relaxed);
+    let starts = if count == 1 { "the start was".to_owned() } else { format!("{} were", counted(count, "start")) };
+    let which = if count == 1 { "" } else { "one of them " };
+    Some(format!(
+        "{starts} moved up to `earliest`, {which}from {from} to {to}: what the API had between is gone there and was not loaded"
+    ))
 }
 
 fn moved_warning(count: u64) -> Option<String> {

@@ -55,9 +55,12 @@ impl Root<'_> {
         let mut unit = Unit::new(scope, Vec::new(), String::new(), self.stored.clone());
         loop {
             let end = self.slice(&unit).await?;
-            self.slices_done += 1;
             self.reached = end.position.or(self.reached.take());
-            self.end = Some(if self.slices_done == 1 { end.reason } else { format!("{} windows", self.slices_done) });
+            if !end.was_split {
+                self.slices_done += 1;
+                self.end =
+                    Some(if self.slices_done == 1 { end.reason } else { format!("{} windows", self.slices_done) });
+            }
             for warning in end.warnings {
                 if !self.warnings.contains(&warning) {
                     self.warnings.push(warning);

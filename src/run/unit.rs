@@ -8,11 +8,11 @@ use super::unit_walk::UnitWalk;
 use super::warehouse::Warehouse;
 use crate::batch::decode::{DecodeSpec, Decoder};
 use crate::error::Result;
-use crate::extract::cursor::{Position, Received, Slice};
+use crate::extract::cursor::{Bounds, Position, Received, Slice};
 use crate::extract::format::file::Files;
 use crate::http::{Credentials, Http};
 use crate::load::CursorRow;
-use crate::plan::model::{Action, Resource};
+use crate::plan::model::{Action, Incremental, Resource};
 use crate::plan::template::Scope;
 use crate::schema::catalog::Catalog;
 use serde_json::Value;
@@ -56,6 +56,8 @@ pub(super) struct Unit {
     pub(super) position: Option<Position>,
     /// The slice to walk; `None`: the first one.
     pub(super) slice: Option<Slice>,
+    /// What is left of a slice that held too much, the next part last.
+    pub(super) parts: Vec<Slice>,
     /// What the slice before it brought that may come again.
     pub(super) received: Received,
     /// Rows of the resource itself that led to it, if it is its own parent.
@@ -71,8 +73,17 @@ impl Unit {
         stored: Option<Position>,
     ) -> Unit {
         let position = stored.clone();
-        let (received, line) = (Received::default(), Line::default());
-        Unit { scope, parent_columns, partition, stored, position, slice: None, received, line }
+        Unit {
+            scope,
+            parent_columns,
+            partition,
+            stored,
+            position,
+            slice: None,
+            parts: Vec::new(),
+            received: Received::default(),
+            line: Line::default(),
+        }
     }
 }
 
@@ -87,6 +98,8 @@ pub(super) struct UnitEnd {
     pub(super) warnings: Vec<String>,
     /// The unit with the slice that follows.
     pub(super) next: Option<Box<Unit>>,
+    /// The slice held too much, and its halves follow.
+    pub(super) was_split: bool,
 }
 
 /// Where a unit's pages go.
@@ -220,6 +233,11 @@ impl Task {
         let Some(mut walk) = UnitWalk::begin(self, unit)? else { return Ok(UnitEnd::nothing_to_ask()) };
         while walk.page(sink).await? {}
         walk.end()
+    }
+
+    /// The cursor of the resource, with the bounds that the file gives to it in this run.
+    pub(super) fn cursor(&self) -> Option<(&Incremental, &Bounds)> {
+        self.resource.incremental.as_ref().zip(self.context.bounds.get(&self.resource.name))
     }
 
     /// The row of the state that says how far a partition has come.

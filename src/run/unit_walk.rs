@@ -8,11 +8,12 @@ use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::batch::Decoded;
 use crate::batch::decode::{FILTERED, IsFiltered, REPEATED_KEY};
 use crate::error::{Error, Kind, Result};
-use crate::extract::cursor::{self, Go, Identity, PageView, Position, Slices, Track, Verdict};
+use crate::extract::cursor::{self, Go, Identity, Known, PageView, Position, Slice, Slices, Track, Verdict};
 use crate::extract::{EndReason, Page, Walk, WalkSpec, request};
+use crate::http;
 use crate::http::origin::Origins;
 use crate::load::CursorRow;
-use crate::plan::model::{CursorScope, CursorSource, Incremental, WriteDisposition};
+use crate::plan::model::{Action, CursorScope, CursorSource, Incremental, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::words::counted;
 use serde_json::Value;
@@ -50,6 +51,8 @@ pub(super) struct UnitWalk<'a> {
     track: Option<Track<'a>>,
     /// How often it has begun again.
     restart_count: u32,
+    /// The answer that ended the walk, because the slice holds too much.
+    too_much: Option<Error>,
 }
 
 impl<'a> UnitWalk<'a> {
@@ -58,21 +61,30 @@ impl<'a> UnitWalk<'a> {
     /// # Errors
     /// The values of the file and the stored cursor don't go together.
     pub(super) fn begin(task: &'a Arc<Task>, unit: &'a Unit) -> Result<Option<UnitWalk<'a>>> {
+        let walk = UnitWalk::open(task, unit)?;
+        let slice = walk.as_ref().and_then(|walk| walk.track.as_ref()).map(Track::slice);
+        if let Some((slice, from)) = slice.and_then(|slice| Some((slice, slice.moved_up_from()?))) {
+            task.tracker.note_moved_start(from.text(), &slice.start_text());
+        }
+        Ok(walk)
+    }
+
+    fn open(task: &'a Arc<Task>, unit: &'a Unit) -> Result<Option<UnitWalk<'a>>> {
         let (context, resource) = (&task.context, &task.resource);
         let mut scope = unit.scope.clone();
         let mut track = None;
-        if let Some(incremental) = &resource.incremental {
-            let first = || {
-                let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref());
-                Slices::new(incremental, context.started_at).first(stored)
-            };
-            let slice = unit.slice.clone().map_or_else(first, |slice| Ok(Some(slice)));
-            let Some(slice) = slice.map_err(|error| error.with("resource", &resource.name))? else { return Ok(None) };
+        if let Some((incremental, bounds)) = task.cursor() {
+            let Some(slice) = slice_of(task, unit, &Slices::new(incremental, bounds))? else { return Ok(None) };
             scope.cursor_start = slice.start_in_request(incremental)?;
             scope.cursor_end = slice.end_in_request(incremental)?;
-            let (stored, before) = (unit.stored.clone(), unit.position.clone());
-            let appends = resource.write == WriteDisposition::Append;
-            track = Some(Track::new(incremental, stored, before, slice, unit.received.clone(), appends)?);
+            let known = Known {
+                stored: unit.stored.clone(),
+                before: unit.position.clone(),
+                received: unit.received.clone(),
+                appends: resource.write == WriteDisposition::Append,
+                may_split: resource.response_actions.iter().any(|entry| entry.action == Action::Split),
+            };
+            track = Some(Track::new(incremental, slice, known)?);
         }
         let mut columns = unit.parent_columns.clone();
         columns.extend(request::columns(&resource.add_columns, &scope)?);
@@ -92,7 +104,7 @@ impl<'a> UnitWalk<'a> {
         if let Some(link) = entry_link(task, unit)? {
             walk.begin_at(link);
         }
-        Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track, restart_count: 0 }))
+        Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track, restart_count: 0, too_much: None }))
     }
 
     /// Walks one page into the sink; whether there may be another.
@@ -111,6 +123,10 @@ impl<'a> UnitWalk<'a> {
             Err(error) if self.walk.asks_for_restart() => {
                 self.begin_again(error, sink).await?;
                 return Ok(true);
+            }
+            Err(error) if http::is_too_much(&error) => {
+                self.too_much = Some(error);
+                return Ok(false);
             }
             Err(error) => return Err(error),
         };
@@ -149,7 +165,7 @@ impl<'a> UnitWalk<'a> {
         tracing::warn!(resource = %task.resource.name, %error, restart_count, "reading the list again from its first page");
         // Whether the request itself may be tried again is of no matter here.
         task.http.back_off(restart_count, &task.tracker.meter).await?;
-        let Some(fresh) = UnitWalk::begin(task, self.unit)? else {
+        let Some(fresh) = UnitWalk::open(task, self.unit)? else {
             return Err(Error::new(Kind::Internal, "a slice that was begun is complete"));
         };
         *self = UnitWalk { restart_count, ..fresh };
@@ -159,8 +175,11 @@ impl<'a> UnitWalk<'a> {
     /// What the walk has come to, once there are no more pages.
     ///
     /// # Errors
-    /// The values of the cursor can't be compared.
+    /// The values of the cursor can't be compared, or an answer says that the slice holds too much and it can't be halved.
     pub(super) fn end(self) -> Result<UnitEnd> {
+        if self.too_much.is_some() {
+            return self.split();
+        }
         if let Some(selector) = self.walk.chosen_selector() {
             tracing::debug!(resource = %self.task.resource.name, %selector, "records found by themselves");
         }
@@ -169,20 +188,51 @@ impl<'a> UnitWalk<'a> {
             warnings: self.walk.warnings().iter().map(ToString::to_string).collect(),
             ..UnitEnd::default()
         };
-        let (Some(track), Some(incremental)) = (self.track, &self.task.resource.incremental) else { return Ok(end) };
+        let (Some(track), Some((incremental, bounds))) = (self.track, self.task.cursor()) else { return Ok(end) };
         self.task.tracker.windows.fetch_add(1, Ordering::Relaxed);
         end.position = track.complete()?;
         end.cursor = own_cursor(self.task, self.unit, incremental, end.position.as_ref());
-        let slices = Slices::new(incremental, self.task.context.started_at);
-        if let Some(slice) = slices.after(track.slice(), track.newest())? {
-            end.next = Some(Box::new(Unit {
-                position: end.position.clone(),
-                slice: Some(slice),
-                received: track.into_received(),
-                ..self.unit.clone()
-            }));
+        let mut parts = self.unit.parts.clone();
+        let next = match parts.pop() {
+            Some(part) => Some(part),
+            None => Slices::new(incremental, bounds).after(track.slice(), track.newest())?,
+        };
+        if let Some(slice) = next {
+            let mut received = track.into_received();
+            if self.unit.parts.is_empty() {
+                received.end_split();
+            }
+            let (position, slice) = (end.position.clone(), Some(slice));
+            end.next = Some(Box::new(Unit { position, slice, parts, received, ..self.unit.clone() }));
         }
         Ok(end)
+    }
+
+    /// Goes on with the halves of a slice that holds too much. What came of it is kept, and recognised when it comes again.
+    fn split(self) -> Result<UnitEnd> {
+        let UnitWalk { task, unit, track, too_much, .. } = self;
+        let (Some(error), Some(track), Some((incremental, _))) = (too_much, track, task.cursor()) else {
+            return Err(Error::new(Kind::Internal, "a walk was split that has no window"));
+        };
+        let Some([first, second]) = track.slice().halves(incremental)? else {
+            let shown = |bound: Option<Value>| bound.map_or("-".to_owned(), |bound| bound.to_string());
+            return Err(error
+                .with("start", shown(track.slice().start_in_request(incremental)?))
+                .with("end", shown(track.slice().end_in_request(incremental)?))
+                .hint(
+                    "the window can't be halved any more: it is one unit of `format`; can the request ask for less?",
+                ));
+        };
+        tracing::info!(resource = %task.resource.name, start = first.start_text(), middle = second.start_text(),
+            end = second.end_text(), "the window holds too much; its halves are asked for");
+        // Rows that came are beyond the cursor, unless they came in its order.
+        let position = if track.may_commit_midway() { track.so_far()? } else { track.held()? };
+        let position = Some(position).filter(|position| *position != Position::default());
+        let cursor = own_cursor(task, unit, incremental, position.as_ref());
+        let parts = unit.parts.iter().cloned().chain([second]).collect();
+        let (received, slice) = (track.into_received_of_split(), Some(first));
+        let next = Unit { position: position.clone(), slice, parts, received, ..unit.clone() };
+        Ok(UnitEnd { position, cursor, next: Some(Box::new(next)), was_split: true, ..UnitEnd::default() })
     }
 
     /// What may be committed while the walk goes on; `None` when only its end justifies a cursor.
@@ -352,6 +402,15 @@ impl<'a> UnitWalk<'a> {
         };
         page.source.explain(error).with("resource", &self.task.resource.name)
     }
+}
+
+/// The slice that a unit walks; `None` when its range is complete or lies in the future.
+fn slice_of(task: &Task, unit: &Unit, slices: &Slices<'_>) -> Result<Option<Slice>> {
+    if let Some(slice) = &unit.slice {
+        return Ok(Some(slice.clone()));
+    }
+    let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref());
+    slices.first(stored).map_err(|error| error.with("resource", &task.resource.name))
 }
 
 /// The cursor that a unit has for itself, if it moved.

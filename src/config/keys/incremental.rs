@@ -23,6 +23,11 @@ const MISSING: Choice = one_of(&[
     ("exclude", "it is left out, and counted"),
 ]);
 
+const START_BOUNDS: Choice = one_of(&[
+    ("inclusive", "yes"),
+    ("exclusive", "no, its filter is `>`: starts are written one unit of `format` earlier"),
+]);
+
 const END_BOUNDS: Choice = one_of(&[
     ("exclusive", "no, or nobody knows: slices share their bounds"),
     ("inclusive", "yes: a slice ends one unit of `format` before the next begins"),
@@ -36,20 +41,46 @@ pub(super) const INCREMENTAL: Table = Table {
         Key::new("cursor_header", TEXT, "With `cursor_from = \"response\"`: the header that tells the value"),
         Key::new("start_param", TEXT, "Query parameter for the start; or use `{{ cursor.start }}`"),
         Key::new("end_param", TEXT, "Query parameter for the end; or use `{{ cursor.end }}`"),
-        Key::new("initial_value", SCALAR, "Start of the first run"),
-        Key::new("end_value", SCALAR, "Where to stop, exclusive; not later than the start of the run"),
+        Key::new(
+            "initial_value",
+            SCALAR,
+            "Start of the first run; `{{ run.started_at | add('-30d') }}` and `{{ vars.NAME }}` can be used",
+        ),
+        Key::new(
+            "end_value",
+            SCALAR,
+            "Where to stop, exclusive; not later than the start of the run. Expressions as in `initial_value`",
+        ),
+        Key::new(
+            "earliest",
+            TEXT,
+            "How far back a run may ask, such as \"913d\": a start before that is moved up to it, and warned about",
+        ),
         Key::new("lag", STEP, "Ask again that far back: a duration for times, a number for numbers"),
         Key::new(
             "window",
             STEP,
             "Length of slices, such as \"7d\" or \"1mo\", in which the range is walked, each committed when done",
         ),
+        Key::new(
+            "align",
+            BOOLEAN,
+            "With `window`: slices begin where units of the calendar do: months on the first, weeks on Mondays, days at midnight",
+        )
+        .default("false"),
+        Key::new("start_bound", Kind::Choice(&START_BOUNDS), "Whether the API takes the start for a part of the range")
+            .default("\"inclusive\""),
         Key::new("end_bound", Kind::Choice(&END_BOUNDS), "Whether the API takes the end for a part of the range")
             .default("\"exclusive\""),
         Key::new(
             "format",
             TEXT,
             "How the value is written in requests: iso8601, date, epoch_s, epoch_ms or a strftime pattern; as seen if not given",
+        ),
+        Key::new(
+            "cursor_format",
+            TEXTS,
+            "How records write the value: as `format`; of a list, the first that fits; recognised if not given",
         ),
         Key::new(
             "timezone",

@@ -254,6 +254,7 @@ const ACTION: Key = Key::new(
                 "restart",
                 "the walk begins again at its first page, a few times at most; what it brought so far is dropped",
             ),
+            ("split", "the `window` holds too much: its halves are asked for"),
         ],
         later: &[],
     }),

@@ -18,6 +18,8 @@ pub struct Extent {
 struct Largest<'a> {
     token: &'a [u8],
     layout: Layout,
+    /// Its value; `None` where it was found without being parsed.
+    value: Option<CursorValue>,
 }
 
 /// What is known of a token's layout, for comparing without parsing.
@@ -29,6 +31,15 @@ enum Layout {
     Unsigned,
     /// Parsed each time.
     Other,
+}
+
+impl Largest<'_> {
+    fn parsed(&mut self, notation: &Notation) -> Result<Option<&CursorValue>> {
+        if self.value.is_none() {
+            self.value = CursorValue::parse_json(self.token, notation)?;
+        }
+        Ok(self.value.as_ref())
+    }
 }
 
 impl Layout {
@@ -76,6 +87,7 @@ pub fn max_of<'a>(tokens: impl Iterator<Item = Option<&'a [u8]>>, notation: &Not
         if let (Some(order), Some(token), Some(so_far)) = (quick, token, largest.as_mut()) {
             if order.is_gt() {
                 so_far.token = token;
+                so_far.value = None;
             }
             continue;
         }
@@ -83,22 +95,27 @@ pub fn max_of<'a>(tokens: impl Iterator<Item = Option<&'a [u8]>>, notation: &Not
             missing_count += 1;
             continue;
         };
-        let is_larger = match &largest {
+        let is_larger = match &mut largest {
             None => true,
-            Some(so_far) => match parse(so_far.token)? {
-                Some(so_far) => value.compare(&so_far)?.is_gt(),
+            Some(so_far) => match so_far.parsed(notation)? {
+                Some(so_far) => value.order_in_records(so_far, notation)?.is_gt(),
                 None => true,
             },
         };
-        if is_larger {
-            largest = Some(Largest { token, layout: Layout::of(token, &value) });
+        if first.is_none() {
+            first = Some(value.clone());
         }
-        first.get_or_insert(value);
+        if is_larger {
+            largest = Some(Largest { token, layout: Layout::of(token, &value), value: Some(value) });
+        }
     }
-    let max = largest.map(|so_far| parse(so_far.token)).transpose()?.flatten();
+    if let Some(so_far) = &mut largest {
+        so_far.parsed(notation)?;
+    }
+    let max = largest.and_then(|so_far| so_far.value);
     // Digits alone do not make a date: one such as `2026-13-45` that came out on top is of another kind than the rest.
     if let (Some(first), Some(max)) = (&first, &max) {
-        max.compare(first)?;
+        max.order_in_records(first, notation)?;
     }
     Ok(Extent { max, missing_count })
 }
@@ -151,6 +168,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn values_in_several_declared_forms_are_on_one_time_line() {
+        use crate::plan::model::CursorFormat;
+        let formats = ["%Y%m%d", "%Y-%m-%dT%H:%M:%SZ"].map(|pattern| CursorFormat::Strftime(pattern.to_owned()));
+        let notation = Notation { record_formats: formats.into(), ..Notation::default() };
+        let tokens = [r#""20260102""#, r#""2026-01-03T01:00:00Z""#, r#""20260103""#];
+        let extent = max_of(tokens.iter().map(|token| Some(token.as_bytes())), &notation).unwrap();
+        assert_eq!(extent.max.as_ref().map(CursorValue::text), Some("2026-01-03T01:00:00Z"));
+        assert!(max_of([Some(br#""soon""#.as_slice())].into_iter(), &notation).is_err());
+    }
+
     proptest! {
         #[test]
         fn the_quick_path_finds_what_parsing_each_finds(
@@ -163,7 +191,7 @@ mod tests {
             }).collect();
             let extent = max_of(tokens.iter().map(|t| Some(t.as_bytes())), &Notation::default()).unwrap();
             let slow = tokens.iter().map(|t| CursorValue::parse_json(t.as_bytes(), &Notation::default()).unwrap().unwrap())
-                .reduce(|a, b| a.max(b).unwrap());
+                .reduce(|a, b| if b.compare(&a).unwrap().is_gt() { b } else { a });
             prop_assert!(extent.max.unwrap().compare(&slow.unwrap()).unwrap().is_eq());
         }
     }

@@ -1,8 +1,8 @@
 //! Times as APIs write them (ISO 8601, RFC 3339, SQL style), exact to any number of digits, with the pattern in which
-//! each was written so that a computed time can be written in the same one. Also times in a strftime pattern of the file.
+//! each was written so that a computed time can be written in the same one.
 
-use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use super::patterns::{strftime, unit_of};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, Timelike};
 use std::sync::Arc;
 
 /// A point on a time line: UTC for instants, the unknown local clock for others.
@@ -33,7 +33,7 @@ impl Moment {
 pub(super) enum Pattern {
     /// ISO 8601 or close to it.
     Iso(IsoPattern),
-    /// A pattern of the file.
+    /// A pattern of the file, or one that stands for another known form.
     Strftime {
         /// The pattern.
         pattern: Arc<str>,
@@ -192,65 +192,6 @@ pub(super) fn write(moment: &Moment, pattern: &Pattern) -> Option<String> {
     Some(out)
 }
 
-/// What a text in a strftime pattern says: a time, or a date alone. What the pattern leaves out is the first that there is:
-/// day 1, minute 0.
-pub(super) fn parse_strftime(text: &str, pattern: &str) -> Option<(NaiveDateTime, Option<i64>, bool)> {
-    let mut parsed = Parsed::new();
-    chrono::format::parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
-    if parsed.timestamp().is_some() {
-        return Some((parsed.to_naive_datetime_with_offset(0).ok()?, Some(0), false));
-    }
-    if parsed.day().is_none() && parsed.ordinal().is_none() && parsed.month().is_some() {
-        parsed.set_day(1).ok()?;
-    }
-    let date = parsed.to_naive_date().ok()?;
-    if parsed.hour_mod_12().is_none() {
-        return Some((date.and_time(NaiveTime::MIN), None, true));
-    }
-    if parsed.minute().is_none() {
-        parsed.set_minute(0).ok()?;
-    }
-    let east_s = parsed.offset().map(i64::from);
-    Some((date.and_time(parsed.to_naive_time().ok()?), east_s, false))
-}
-
-/// Writes a wall clock in a strftime pattern; `None` if it is none. It is checked first, because writing an invalid one panics.
-pub(super) fn strftime(wall: NaiveDateTime, offset: FixedOffset, pattern: &str) -> Option<String> {
-    let items: Vec<_> = StrftimeItems::new(pattern).collect();
-    if items.iter().any(|item| matches!(item, Item::Error)) {
-        return None;
-    }
-    let time = wall.and_local_timezone(offset).single()?;
-    Some(time.format_with_items(items.into_iter()).to_string())
-}
-
-/// The smallest step that a strftime pattern shows.
-pub(super) fn unit_of(pattern: &str) -> Unit {
-    // Two walls are told apart by the patterns that show the step between them.
-    const STEPS: [(i64, Unit); 6] = [
-        (1, Unit::Digits(9)),
-        (1_000, Unit::Digits(6)),
-        (1_000_000, Unit::Digits(3)),
-        (1_000_000_000, Unit::Seconds(1)),
-        (60_000_000_000, Unit::Seconds(60)),
-        (3_600_000_000_000, Unit::Seconds(3_600)),
-    ];
-    let write = |nanos: i64| {
-        let wall = DateTime::from_timestamp_nanos(nanos).naive_utc();
-        strftime(wall, FixedOffset::east_opt(0)?, pattern)
-    };
-    let base = write(0);
-    if let Some((_, unit)) = STEPS.iter().find(|(nanos, _)| write(*nanos) != base) {
-        return *unit;
-    }
-    let day = 86_400_000_000_000;
-    match (write(day) != base, write(31 * day) != base) {
-        (true, _) => Unit::Seconds(86_400),
-        (_, true) => Unit::Months(1),
-        _ => Unit::Months(12),
-    }
-}
-
 /// The first nine digits of a fraction.
 pub(super) fn nanos(fraction: &str) -> u32 {
     let digits: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
@@ -317,28 +258,6 @@ mod tests {
             let (moment, pattern) = parse(text).unwrap();
             assert_eq!(write(&moment, &pattern).unwrap(), text);
         }
-    }
-
-    #[test]
-    fn a_pattern_of_the_file_is_read_and_its_smallest_step_found() {
-        for (pattern, text, wall, unit) in [
-            ("%d/%m/%Y", "02/01/2026", "2026-01-02T00:00:00", Unit::Seconds(86_400)),
-            ("%d.%m.%y %H:%M", "02.01.26 03:04", "2026-01-02T03:04:00", Unit::Seconds(60)),
-            ("%Y%m%d%H", "2026010203", "2026-01-02T03:00:00", Unit::Seconds(3_600)),
-            ("%Y-%m", "2026-02", "2026-02-01T00:00:00", Unit::Months(1)),
-            ("%a, %d %b %Y %H:%M:%S GMT", "Fri, 02 Jan 2026 03:04:05 GMT", "2026-01-02T03:04:05", Unit::Seconds(1)),
-            ("%Y-%m-%d %H:%M:%S%.3f", "2026-01-02 03:04:05.250", "2026-01-02T03:04:05.250", Unit::Digits(3)),
-            ("%s", "1767323045", "2026-01-02T03:04:05", Unit::Seconds(1)),
-        ] {
-            let (found, east_s, is_date) = parse_strftime(text, pattern).unwrap();
-            assert_eq!(found, wall.parse().unwrap(), "{pattern}");
-            assert_eq!(unit_of(pattern), unit, "{pattern}");
-            assert_eq!(is_date, unit == Unit::Seconds(86_400) || unit == Unit::Months(1), "{pattern}");
-            let offset = FixedOffset::east_opt(east_s.unwrap_or(0) as i32).unwrap();
-            assert_eq!(strftime(found, offset, pattern).as_deref(), Some(text));
-        }
-        assert_eq!(parse_strftime("13/13/2026", "%d/%m/%Y"), None);
-        assert_eq!(strftime(NaiveDateTime::default(), FixedOffset::east_opt(0).unwrap(), "%Q"), None);
     }
 
     #[test]

@@ -2,14 +2,13 @@
 //! start anew. Decisions only; nothing is fetched or written here.
 
 mod outcome;
+mod repeats;
 
 use super::{CursorValue, Identity, Position, Received, Slice, answer, max_of};
 use crate::error::{Error, Kind, Result};
 use crate::extract::envelope::Envelope;
-use crate::extract::paginate::EndReason;
 use crate::http::HeaderMap;
 use crate::plan::model::{CursorSource, Incremental, OnCursorMissing, RowOrder};
-use serde_json::Value as Json;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -23,6 +22,8 @@ pub struct Track<'a> {
     before: Option<Position>,
     slice: Slice,
     appends: bool,
+    /// Its window may turn out to hold too much.
+    may_split: bool,
     /// The newest value of a record.
     newest: Option<CursorValue>,
     /// The value of the last record, where the order is verified.
@@ -34,9 +35,26 @@ pub struct Track<'a> {
     shared_from: Option<CursorValue>,
     /// Where the requests start now, in a walk along the cursor.
     start: Option<CursorValue>,
-    /// The value of the records that are remembered for the next start.
-    remembered_at: Option<CursorValue>,
+    /// What the next start reaches back to, by what was remembered for it.
+    remembered_from: Option<CursorValue>,
     pages_since_start: u64,
+    /// The walk along the cursor has gone on from another start than that of the slice.
+    has_restarted: bool,
+}
+
+/// What is known before a walk.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// What the run started from.
+    pub stored: Option<Position>,
+    /// What the slices before this one have come to.
+    pub before: Option<Position>,
+    /// What may come again.
+    pub received: Received,
+    /// Rows are added, so that each must be given once only.
+    pub appends: bool,
+    /// The slice may turn out to hold too much.
+    pub may_split: bool,
 }
 
 /// A page as far as the cursor goes.
@@ -73,32 +91,30 @@ pub enum Go {
 }
 
 impl<'a> Track<'a> {
-    /// A walk before its first page. `appends`: rows are added, so that each must be given once only.
-    pub fn new(
-        incremental: &'a Incremental,
-        stored: Option<Position>,
-        before: Option<Position>,
-        slice: Slice,
-        received: Received,
-        appends: bool,
-    ) -> Result<Self> {
-        let notation = &incremental.notation;
-        let shares = appends && !slice.is_last();
-        let shown = slice.end.as_ref().filter(|_| shares).map(|end| end.render(notation)).transpose()?;
+    /// A walk of a slice before its first page.
+    ///
+    /// # Errors
+    /// The end of the slice does not fit the format.
+    pub fn new(incremental: &'a Incremental, slice: Slice, known: Known) -> Result<Self> {
+        let Known { stored, before, received, appends, may_split } = known;
+        let (bound, notation) = (incremental.start_bound, &incremental.notation);
+        let shared = slice.end.as_ref().filter(|_| appends && !slice.is_last());
         let mut track = Track {
             incremental,
             stored,
             before,
             start: slice.start.clone(),
+            shared_from: shared.map(|end| end.reach_of_start(bound, notation)).transpose()?,
             slice,
             appends,
+            may_split,
             newest: None,
             last: None,
             told: None,
             received,
-            shared_from: shown.map(|text| CursorValue::parse_text(&text, notation)),
-            remembered_at: None,
+            remembered_from: None,
             pages_since_start: 0,
+            has_restarted: false,
         };
         track.received.begin();
         Ok(track)
@@ -106,7 +122,10 @@ impl<'a> Track<'a> {
 
     /// Whether records have to be told apart.
     pub fn needs_identities(&self) -> bool {
-        self.incremental.walks_by_cursor || self.shared_from.is_some() || self.received.expects()
+        self.incremental.walks_by_cursor
+            || self.shared_from.is_some()
+            || self.received.expects()
+            || self.remembers_all()
     }
 
     /// Whether rows up to the newest value may be committed with it while the walk goes on.
@@ -122,11 +141,6 @@ impl<'a> Track<'a> {
     /// The slice that is walked.
     pub fn slice(&self) -> &Slice {
         &self.slice
-    }
-
-    /// What was received and will come again with the next slice.
-    pub fn into_received(self) -> Received {
-        self.received
     }
 
     /// Looks at a page.
@@ -145,7 +159,7 @@ impl<'a> Track<'a> {
             || (self.appends && self.stored.is_some());
         if !looks_at_each {
             let extent = max_of(page.tokens.iter().copied(), &self.incremental.notation)?;
-            self.note_newest(extent.max)?;
+            extent.max.map_or(Ok(()), |value| self.note_newest(&value))?;
             return Ok(Verdict::plain(extent.missing_count));
         }
         let notation = &self.incremental.notation;
@@ -169,9 +183,7 @@ impl<'a> Track<'a> {
         let left_out: HashSet<usize> = verdict.left_out.iter().flat_map(|(_, records)| records).copied().collect();
         for (_, value) in values.iter().enumerate().filter(|(record, _)| !left_out.contains(record)) {
             let Some(value) = value else { continue };
-            if self.newest.as_ref().map_or(Ok(true), |newest| value.compare(newest).map(|order| order.is_gt()))? {
-                self.newest = Some(value.clone());
-            }
+            self.note_newest(value)?;
         }
         self.leave_out_received(page, values, &mut verdict)?;
         verdict.suspects = self.suspects(values)?;
@@ -188,12 +200,14 @@ impl<'a> Track<'a> {
         Ok(verdict)
     }
 
-    fn note_newest(&mut self, value: Option<CursorValue>) -> Result<()> {
-        let Some(value) = value else { return Ok(()) };
-        self.newest = Some(match self.newest.take() {
-            Some(newest) => newest.max(value)?,
-            None => value,
-        });
+    fn note_newest(&mut self, value: &CursorValue) -> Result<()> {
+        let is_newer = match &self.newest {
+            Some(newest) => value.order_in_records(newest, &self.incremental.notation)?.is_gt(),
+            None => true,
+        };
+        if is_newer {
+            self.newest = Some(value.clone());
+        }
         Ok(())
     }
 
@@ -201,7 +215,7 @@ impl<'a> Track<'a> {
         let Some(declared) = self.incremental.row_order else { return Ok(()) };
         for value in values.iter().flatten() {
             if let Some(last) = &self.last {
-                let order = value.compare(last)?;
+                let order = value.order_in_records(last, &self.incremental.notation)?;
                 let (is_wrong, word) = match declared {
                     RowOrder::Ascending => (order.is_lt(), "asc"),
                     RowOrder::Descending => (order.is_gt(), "desc"),
@@ -254,83 +268,6 @@ impl<'a> Track<'a> {
         Ok(())
     }
 
-    /// What the last request brought already, and what the next one will bring again.
-    fn leave_out_received(
-        &mut self,
-        page: &PageView<'_>,
-        values: &[Option<CursorValue>],
-        verdict: &mut Verdict,
-    ) -> Result<()> {
-        let mut again = Vec::new();
-        let shared = self.shared(page, values)?;
-        for (record, identity) in page.identities.iter().enumerate() {
-            let Some(identity) = identity else { continue };
-            if self.received.meets_again(*identity) {
-                again.push(record);
-            }
-            if shared.get(record).copied().unwrap_or(false) {
-                self.received.remember(*identity)?;
-            }
-        }
-        if !again.is_empty() {
-            verdict.left_out.push(("already_received", again));
-        }
-        Ok(())
-    }
-
-    /// For each record, whether the next request may bring it again: the next slice, or the next start of a walk along the
-    /// cursor.
-    fn shared(&mut self, page: &PageView<'_>, values: &[Option<CursorValue>]) -> Result<Vec<bool>> {
-        let Some(from) = self.shared_from.clone() else { return self.at_newest(values) };
-        if values.is_empty() {
-            return Ok(vec![true; page.identities.len()]);
-        }
-        let mut shared = self.at_newest(values)?;
-        shared.resize(values.len(), false);
-        for (is_shared, value) in shared.iter_mut().zip(values) {
-            *is_shared |= match value {
-                Some(value) => value.order(&from, &self.incremental.notation)?.is_ge(),
-                None => true,
-            };
-        }
-        Ok(shared)
-    }
-
-    /// For each record, whether a request that starts at the newest value brings it again. What was remembered of an older
-    /// value is forgotten when there is a newer one.
-    fn at_newest(&mut self, values: &[Option<CursorValue>]) -> Result<Vec<bool>> {
-        let Some(newest) = self.newest.clone().filter(|_| self.incremental.walks_by_cursor) else {
-            return Ok(Vec::new());
-        };
-        let has_moved = match &self.remembered_at {
-            Some(at) => !self.shows_as(at, &newest)?,
-            None => true,
-        };
-        let is_shared = match &self.shared_from {
-            Some(from) => newest.order(from, &self.incremental.notation)?.is_ge(),
-            None => false,
-        };
-        if has_moved && !is_shared {
-            self.received.forget();
-        }
-        let is_at = |value: &Option<CursorValue>| match value {
-            Some(value) => self.shows_as(value, &newest),
-            None => Ok(false),
-        };
-        let at_newest = values.iter().map(is_at).collect();
-        self.remembered_at = Some(newest);
-        at_newest
-    }
-
-    /// Whether requests show two values alike.
-    fn shows_as(&self, one: &CursorValue, other: &CursorValue) -> Result<bool> {
-        let notation = &self.incremental.notation;
-        match notation.format {
-            Some(_) => Ok(one.render(notation)? == other.render(notation)?),
-            None => Ok(one.order(other, notation)?.is_eq()),
-        }
-    }
-
     /// Which records an earlier load may have stored already. Only what is not newer than its newest row can be there.
     fn suspects(&self, values: &[Option<CursorValue>]) -> Result<Vec<bool>> {
         let stored = self.stored.as_ref().and_then(Position::newest).filter(|_| self.appends);
@@ -352,35 +289,6 @@ impl<'a> Track<'a> {
             self.told = Some(told);
         }
         Ok(())
-    }
-
-    /// In a walk along the cursor, after a page: where the next request starts, if that is elsewhere. `end` is why paging
-    /// would end here.
-    ///
-    /// # Errors
-    /// The value does not fit the format.
-    pub fn restart(&mut self, end: Option<&EndReason>) -> Result<Option<Json>> {
-        let Some(newest) = self.newest.clone().filter(|_| self.incremental.walks_by_cursor) else { return Ok(None) };
-        let has_moved = match &self.start {
-            Some(start) => !self.shows_as(start, &newest)? && newest.order(start, &self.incremental.notation)?.is_gt(),
-            None => true,
-        };
-        let is_beyond = match &self.slice.end {
-            Some(end) => newest.order(end, &self.incremental.notation)?.is_ge(),
-            None => false,
-        };
-        // One answer that has everything from its start on has no seam over which a row could slide. A list without pages
-        // never says so: each answer may be cut at a size of the server's own.
-        let is_whole = self.pages_since_start == 1 && end.is_some_and(|reason| *reason != EndReason::SinglePage);
-        if !has_moved || is_beyond || is_whole {
-            return Ok(None);
-        }
-        let start = newest.in_request(&self.incremental.notation)?;
-        self.start = Some(newest);
-        self.pages_since_start = 0;
-        self.last = None;
-        self.received.begin();
-        Ok(Some(start))
     }
 }
 

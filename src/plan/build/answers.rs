@@ -16,6 +16,17 @@ pub(super) fn response_actions(all: &Layers<'_>, retry: &Retry, scope: &mut Scop
     nodes.filter_map(|node| action(node, retry, scope)).collect()
 }
 
+/// Refuses `split` where there is no window that could be halved.
+pub(super) fn check_split(all: &Layers<'_>, resource: &str, is_windowed: bool, scope: &mut Scope<'_>) {
+    let nodes = all.all("response_actions").flat_map(Node::one_or_many);
+    let actions = nodes.filter_map(|node| node.as_table()?.get("action"));
+    for action in actions.filter(|action| !is_windowed && action.resolved().as_deref() == Some("split")) {
+        let message = format!("`split` halves a `window`, and `{resource}` has none");
+        let help = "add `incremental.window`, or have only the resources with a window say `split`";
+        scope.found.error(action.span.clone(), message).help(help);
+    }
+}
+
 fn action(node: &Node, retry: &Retry, scope: &mut Scope<'_>) -> Option<ResponseAction> {
     let table = node.as_table()?;
     if CONDITIONS.iter().all(|name| table.get(name).is_none()) {
@@ -36,6 +47,7 @@ fn action(node: &Node, retry: &Retry, scope: &mut Scope<'_>) -> Option<ResponseA
         Some("end") => Action::End,
         Some("accept") => Action::Accept,
         Some("restart") => Action::Restart,
+        Some("split") => Action::Split,
         _ => Action::Fail,
     };
     refuse_idle_keys(table, action, scope);
@@ -80,7 +92,7 @@ fn again(table: &Table) -> Again {
 fn refuse_idle_keys(table: &Table, action: Action, scope: &mut Scope<'_>) {
     let (names, help): (&[&str], &str) = match action {
         Action::Retry | Action::Throttle => return,
-        Action::Fail | Action::Ignore | Action::End | Action::Restart => {
+        Action::Fail | Action::Ignore | Action::End | Action::Restart | Action::Split => {
             (&["wait", "wait_header", "max_attempts"], "it is for `retry` and `throttle`")
         }
         Action::Accept => {
@@ -98,7 +110,7 @@ fn refuse_endless_wait(table: &Table, action: Action, again: &Again, retry: &Ret
     let (name, longest) = match action {
         Action::Retry => ("max_elapsed", retry.max_elapsed),
         Action::Throttle => ("max_wait", retry.max_wait),
-        Action::Ignore | Action::Fail | Action::End | Action::Accept | Action::Restart => return,
+        Action::Ignore | Action::Fail | Action::End | Action::Accept | Action::Restart | Action::Split => return,
     };
     let Some(node) = table.get("wait").filter(|_| again.max_attempts.is_none()) else { return };
     if again.wait.is_some_and(|wait| wait > longest) {

@@ -1,14 +1,15 @@
 //! What is asked for since when.
 
+use super::bound::{self, bound};
 use super::layers::Layers;
 use super::path;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Node, Table, Value};
-use crate::extract::cursor::{CursorKind, CursorValue};
+use crate::extract::cursor::is_readable;
 use crate::plan::duration::{self, Span};
 use crate::plan::model::{
-    CursorFormat, CursorScope, CursorSource, Distance, EndBound, FactPlace, Incremental, Notation, OnCursorMissing,
-    RowOrder,
+    Bound, CursorFormat, CursorScope, CursorSource, Distance, EndBound, FactPlace, Incremental, Notation,
+    OnCursorMissing, RowOrder, StartBound,
 };
 use crate::plan::suggest;
 use crate::plan::timezone::TimeZone;
@@ -19,7 +20,11 @@ pub(super) fn incremental(node: &Node, own: &Layers<'_>, uses: &[Use], scope: &m
     let mut keys = Keys { table, scope };
     let (start_param, sends_start) = keys.bound("start_param", "start", uses);
     let (end_param, sends_end) = keys.bound("end_param", "end", uses);
-    let notation = Notation { format: keys.format(), timezone: keys.timezone() };
+    let notation = Notation {
+        format: keys.formats("format").pop(),
+        record_formats: keys.record_formats(),
+        timezone: keys.timezone(),
+    };
     let incremental = Incremental {
         source: keys.source(node)?,
         start_param,
@@ -28,8 +33,11 @@ pub(super) fn incremental(node: &Node, own: &Layers<'_>, uses: &[Use], scope: &m
         sends_end,
         initial_value: keys.value("initial_value"),
         end_value: keys.value("end_value"),
+        earliest: keys.earliest(),
         lag: keys.step("lag"),
         window: keys.step("window"),
+        align: table.get("align").and_then(Node::as_boolean).unwrap_or(false),
+        start_bound: if keys.is("start_bound", "exclusive") { StartBound::Exclusive } else { StartBound::Inclusive },
         end_bound: if keys.is("end_bound", "inclusive") { EndBound::Inclusive } else { EndBound::Exclusive },
         notation,
         row_order: keys.row_order(),
@@ -117,16 +125,18 @@ impl Keys<'_, '_, '_> {
         }
     }
 
-    /// A value that is written down, and known before the run.
-    fn value(&mut self, name: &str) -> Option<String> {
-        let text = self.table.get(name)?.as_scalar()?;
-        if let Some(span) = text.expression_span() {
-            self.scope
-                .found
-                .error(span, format!("`{{{{ … }}}}` can't be used in `{name}`"))
-                .help("write the value itself, or bring it in with `${NAME:-default}`");
+    fn value(&mut self, name: &str) -> Option<Bound> {
+        bound(name, self.table.get(name)?, self.scope)
+    }
+
+    fn earliest(&mut self) -> Option<Span> {
+        let text = self.word("earliest")?;
+        let span = duration::parse_span(&text).filter(|span| *span != Span::default());
+        if span.is_none() {
+            let help = "write how far back a run may ask, such as `913d` or `6mo`";
+            self.refuse("earliest", "`earliest` is not a length of time", help);
         }
-        text.resolved()
+        span
     }
 
     fn step(&mut self, name: &str) -> Option<Distance> {
@@ -151,25 +161,55 @@ impl Keys<'_, '_, '_> {
         step.filter(|_| !is_nothing)
     }
 
-    fn format(&mut self) -> Option<CursorFormat> {
+    /// The formats that a key names.
+    fn formats(&mut self, name: &str) -> Vec<CursorFormat> {
         const FORMATS: [(&str, CursorFormat); 4] = [
             ("iso8601", CursorFormat::Iso8601),
             ("date", CursorFormat::Date),
             ("epoch_s", CursorFormat::EpochSeconds),
             ("epoch_ms", CursorFormat::EpochMillis),
         ];
-        let text = self.word("format")?;
-        if let Some((_, format)) = FORMATS.iter().find(|(name, _)| *name == text) {
-            return Some(format.clone());
+        let nodes = self.table.get(name).map(Node::one_or_many).unwrap_or_default();
+        let mut formats = Vec::new();
+        for node in nodes {
+            let Some(text) = node.resolved() else { continue };
+            if let Some((_, format)) = FORMATS.iter().find(|(name, _)| *name == text) {
+                formats.push(format.clone());
+            } else if text.contains('%') && chrono::format::StrftimeItems::new(&text).parse().is_ok() {
+                formats.push(CursorFormat::Strftime(with_microseconds(&text)));
+            } else {
+                let names = FORMATS.iter().map(|(name, _)| *name);
+                let known =
+                    || format!("known are {}, and strftime patterns such as `%Y-%m-%d`", suggest::list(names.clone()));
+                let help = suggest::did_you_mean(&text, names.clone()).unwrap_or_else(known);
+                self.scope.found.error(node.span.clone(), format!("`{text}` is not a format of times")).help(help);
+            }
         }
-        if text.contains('%') && chrono::format::StrftimeItems::new(&text).parse().is_ok() {
-            return Some(CursorFormat::Strftime(text));
+        formats
+    }
+
+    fn record_formats(&mut self) -> Vec<CursorFormat> {
+        let formats = self.formats("cursor_format");
+        if self.table.get("cursor_format").is_some_and(|node| node.one_or_many().is_empty()) {
+            self.refuse(
+                "cursor_format",
+                "`cursor_format` is an empty list",
+                "leave it out: values are recognised then",
+            );
         }
-        let names = FORMATS.iter().map(|(name, _)| *name);
-        let help = suggest::did_you_mean(&text, names.clone())
-            .unwrap_or_else(|| format!("known are {}, and strftime patterns such as `%Y-%m-%d`", suggest::list(names)));
-        self.refuse("format", format!("`{text}` is not a format of times"), &help);
-        None
+        for format in &formats {
+            if let CursorFormat::Strftime(pattern) = format
+                && !is_readable(pattern)
+            {
+                let message = format!("no date can be read by `{pattern}`");
+                self.refuse(
+                    "cursor_format",
+                    message,
+                    "a pattern needs a year at least, as `%Y`, or seconds since 1970, as `%s`",
+                );
+            }
+        }
+        formats
     }
 
     fn timezone(&mut self) -> Option<TimeZone> {
@@ -196,41 +236,16 @@ impl Keys<'_, '_, '_> {
 
     /// The values of the file are of a kind that the other keys can work with.
     fn check_values(&mut self, incremental: &Incremental) {
-        let notation = &incremental.notation;
-        let read = |text: &Option<String>| text.as_deref().map(|text| CursorValue::parse_text(text, notation));
-        let (initial, end) = (read(&incremental.initial_value), read(&incremental.end_value));
-        for (name, value) in [("initial_value", &initial), ("end_value", &end)] {
-            let Some(value) = value else { continue };
-            if notation.format.is_some() && value.kind() == CursorKind::Text {
-                let message = format!("`{name}` is no time, so `format` can't be applied to it");
-                self.refuse(
-                    name,
-                    message,
-                    "write it as `2020-01-31`, `2020-01-31T00:00:00Z`, or in the `format` itself",
-                );
-            }
-        }
-        if let (Some(initial), Some(end)) = (&initial, &end) {
-            match initial.order(end, notation) {
-                Ok(order) if order.is_ge() => {
-                    let help = "`end_value` is exclusive, and later than `initial_value`";
-                    self.refuse("end_value", "there is nothing between `initial_value` and `end_value`", help);
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    let message = format!(
-                        "`end_value` is of another kind than `initial_value`: {}, {}",
-                        end.kind(),
-                        initial.kind()
-                    );
-                    self.refuse("end_value", message, "write both as the API writes the field of `cursor_path`");
-                }
-            }
+        for (key, message, help) in bound::mistakes(incremental, self.scope) {
+            self.refuse(&key, message, &help);
         }
     }
 
-    /// Slices need a start, an end, and a value that can be counted on from.
+    /// Slices need a start, and an end that requests show.
     fn check_window(&mut self, owner: &Node, incremental: &Incremental) {
+        if incremental.align && incremental.window.is_none() {
+            self.refuse("align", "`align` has no effect without a `window`", "add `window = \"1mo\"`, say");
+        }
         let is_sliced = incremental.window.is_some() || incremental.source == CursorSource::Window;
         if !is_sliced {
             return;
@@ -240,23 +255,9 @@ impl Keys<'_, '_, '_> {
             let help = "add `end_param`, or use `{{ cursor.end }}`; perhaps `cursor_from = \"clock\"` is meant";
             self.refuse("cursor_from", "no request shows the end of the range", help);
         }
-        let Some(initial) = &incremental.initial_value else {
-            if self.table.get("initial_value").is_none() {
-                let message = format!("{why} needs an `initial_value`: slices begin there");
-                self.scope.found.error(owner.span.clone(), message).help("add `initial_value = \"2020-01-01\"`, say");
-            }
-            return;
-        };
-        let initial = CursorValue::parse_text(initial, &incremental.notation);
-        let is_time = initial.is_time(&incremental.notation);
-        if initial.kind() == CursorKind::Text {
-            self.refuse("initial_value", format!("{why} can't be counted on from a text"), "write a time or a number");
-        } else if !is_time && matches!(incremental.window, Some(Distance::Time(_))) {
-            let help = "add `format = \"epoch_s\"` or \"epoch_ms\" if it is a time, or give `window` as a number";
-            self.refuse("window", "`window` is a time, but `initial_value` is a number that is no time", help);
-        } else if !is_time && incremental.end_value.is_none() {
-            let help = "add `end_value`; of times the last slice would end at the start of the run";
-            self.refuse("initial_value", format!("{why} over numbers needs an `end_value`"), help);
+        if self.table.get("initial_value").is_none() {
+            let message = format!("{why} needs an `initial_value`: slices begin there");
+            self.scope.found.error(owner.span.clone(), message).help("add `initial_value = \"2020-01-01\"`, say");
         }
     }
 
@@ -280,11 +281,11 @@ impl Keys<'_, '_, '_> {
         if matches!(incremental.source, CursorSource::Record(_)) {
             return;
         }
-        for name in ["row_order", "client_side", "walk", "on_cursor_value_missing"] {
+        for name in ["row_order", "client_side", "walk", "on_cursor_value_missing", "cursor_format"] {
             self.refuse(name, format!("`{name}` goes by the values of records"), "it needs `cursor_from = \"record\"`");
         }
         if matches!(incremental.source, CursorSource::Response(_)) {
-            for name in ["lag", "window"] {
+            for name in ["lag", "window", "earliest", "start_bound"] {
                 let message = format!("`{name}` can't be counted from a value that only the API understands");
                 self.refuse(name, message, "leave it out, or take the cursor from records");
             }
@@ -302,6 +303,50 @@ impl Keys<'_, '_, '_> {
         if matches!(incremental.source, CursorSource::Response(_)) {
             let help = "leave `scope` out: each parent or partition gets a value of its own";
             self.refuse("scope", "values of several answers can't be one cursor", help);
+        }
+    }
+}
+
+/// A pattern in which `%f` is a fraction of six digits, as in Python; chrono's is a count of nanoseconds.
+fn with_microseconds(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(at) = rest.find('%') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        rest = if let Some(after) = from.strip_prefix("%f") {
+            let has_point = out.ends_with('.');
+            if has_point {
+                out.pop();
+            }
+            out.push_str(if has_point { "%.6f" } else { "%6f" });
+            after
+        } else {
+            // A letter or sign belongs to its percent sign: `%%f` is none of ours.
+            let len = from.chars().take(2).map(char::len_utf8).sum();
+            let (kept, after) = from.split_at(len);
+            out.push_str(kept);
+            after
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_is_one_of_microseconds_as_in_python() {
+        for (pattern, expected) in [
+            ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S%.6f"),
+            ("%H%M%S%f", "%H%M%S%6f"),
+            ("%Y-%m-%d", "%Y-%m-%d"),
+            ("%S%.3f %%f é", "%S%.3f %%f é"),
+            ("%", "%"),
+        ] {
+            assert_eq!(with_microseconds(pattern), expected);
         }
     }
 }

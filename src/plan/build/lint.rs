@@ -4,7 +4,7 @@ use super::layers::Layers;
 use super::paginator;
 use super::scope::{Scope, Use};
 use crate::config::tree::{Key, Node};
-use crate::plan::model::{CursorSource, EndBound, Incremental, Paginator, Resource, RowOrder, Selector};
+use crate::plan::model::{CursorSource, EndBound, Incremental, Paginator, Resource, RowOrder, Selector, StartBound};
 use std::ops::Range;
 
 /// Warns of a resource's keys. `uses` are the names that the request's expressions use.
@@ -77,6 +77,17 @@ fn warn_of_bounds(incremental: &Incremental, own: &Layers<'_>, scope: &mut Scope
     if !has_end {
         let help = "it is sent with `window` or `end_value`";
         warn("end_param", "`end_param` is never sent: the range has no end", help);
+    }
+    let add_start = "add `start_param`, or use `{{ cursor.start }}`";
+    if incremental.start_bound == StartBound::Exclusive && !incremental.sends_start {
+        warn("start_bound", "`start_bound` has no effect: no request shows a start", add_start);
+    }
+    if incremental.earliest.is_some() && !incremental.sends_start && !incremental.client_side {
+        warn("earliest", "`earliest` has no effect: no request shows a start", add_start);
+    }
+    if incremental.align && incremental.notation.timezone.is_some() && incremental.notation.format.is_none() {
+        let help = "add `format = \"iso8601\"` or `format = \"date\"`, which are written in `timezone`";
+        warn("align", "units begin in `timezone`, but starts may be written in another zone", help);
     }
     if incremental.end_bound == EndBound::Inclusive && (!has_end || !incremental.sends_end) {
         warn("end_bound", "`end_bound` has no effect: no request shows an end", add);

@@ -111,6 +111,8 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let retry = pace::retry(&all);
     let rate_limits = pace::rate_limits(own.get("rate_limit"), scope);
     let response_actions = answers::response_actions(&all, &retry, scope);
+    let is_windowed = incremental.as_ref().is_some_and(|incremental| incremental.window.is_some());
+    answers::check_split(&all, &key.name, is_windowed, scope);
     let expect = answers::expect(&own, scope);
     // The body of a file is not looked into, so it can't say that it is ready.
     let is_read = format.kind != Some(FormatKind::File);

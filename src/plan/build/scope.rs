@@ -61,6 +61,11 @@ impl<'a> Scope<'a> {
         template::Scope { vars: self.vars.iter().filter_map(known).collect(), ..Default::default() }
     }
 
+    /// The variables of the file.
+    pub(super) fn vars(&self) -> &'a [(String, JsonTemplate)] {
+        self.vars
+    }
+
     /// Whether a variable that is a secret, or holds one, is behind a name.
     pub(super) fn brings_secret(&self, used: &Use) -> bool {
         let is_used = |name: &String| used.root() == "vars" && used.path.get(1) == Some(name);

@@ -108,4 +108,6 @@ pub enum Action {
     Accept,
     /// The walk begins again at its first page, and what it brought so far is dropped.
     Restart,
+    /// The window holds too much: its halves are asked for.
+    Split,
 }

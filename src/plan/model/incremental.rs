@@ -2,6 +2,7 @@
 
 use super::{FactPlace, FieldPath};
 use crate::plan::duration::Span;
+use crate::plan::template::Template;
 use crate::plan::timezone::TimeZone;
 
 /// What is asked for since when.
@@ -17,14 +18,20 @@ pub struct Incremental {
     pub sends_start: bool,
     /// Whether they show the end.
     pub sends_end: bool,
-    /// Start of the first run, as written in the file.
-    pub initial_value: Option<String>,
-    /// Exclusive end, as written in the file.
-    pub end_value: Option<String>,
+    /// Start of the first run.
+    pub initial_value: Option<Bound>,
+    /// Exclusive end.
+    pub end_value: Option<Bound>,
+    /// How far back from its own start a run asks at most.
+    pub earliest: Option<Span>,
     /// How far back a run asks again.
     pub lag: Option<Distance>,
     /// Length of the slices in which the range is walked.
     pub window: Option<Distance>,
+    /// Whether slices begin where units of the calendar do.
+    pub align: bool,
+    /// Whether the API takes the start for a part of the range.
+    pub start_bound: StartBound,
     /// Whether the API takes the end for a part of the range.
     pub end_bound: EndBound,
     /// How values are read and written.
@@ -49,6 +56,17 @@ impl Incremental {
             CursorSource::Response(_) | CursorSource::Clock | CursorSource::Window => &[],
         }
     }
+}
+
+/// A bound of the range that the file gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// The value; expressions in it see `run` and `vars`.
+    pub text: Template,
+    /// Whether it depends on when the run started, so that it is another one in each run.
+    pub is_of_run: bool,
+    /// Where it stands: `api.toml:12:17`.
+    pub place: String,
 }
 
 /// Where a cursor's value comes from.
@@ -78,8 +96,19 @@ pub enum Distance {
 pub struct Notation {
     /// How requests show them; `None`: as seen.
     pub format: Option<CursorFormat>,
+    /// How records show them, the first that fits; empty: it is recognised.
+    pub record_formats: Vec<CursorFormat>,
     /// The zone of times that have none, and in which times are written.
     pub timezone: Option<TimeZone>,
+}
+
+/// Whether a range's start belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartBound {
+    /// Yes.
+    Inclusive,
+    /// No: a start is written one unit earlier.
+    Exclusive,
 }
 
 /// Whether a range's end belongs to it.

@@ -323,11 +323,15 @@ impl Fanout<'_> {
                 self.counts.failed_in_a_row = 0;
                 self.cursors.extend(end.cursor);
                 match end.next {
-                    Some(unit) => self.continued.push_back(Job {
-                        unit: *unit,
-                        member_count: done.member_count,
-                        from_warehouse: done.from_warehouse,
-                    }),
+                    Some(unit) => {
+                        let position = end.position.as_ref();
+                        self.global.as_mut().map_or(Ok(()), |global| global.note_rows(self.task, position))?;
+                        self.continued.push_back(Job {
+                            unit: *unit,
+                            member_count: done.member_count,
+                            from_warehouse: done.from_warehouse,
+                        });
+                    }
                     None => {
                         self.counts.done += done.member_count;
                         self.global.as_mut().map_or(Ok(()), |global| global.note(self.task, end.position))?;

@@ -2,22 +2,21 @@
 
 use super::*;
 use crate::extract::cursor::Slices;
-use crate::extract::fixture;
+use crate::extract::{EndReason, fixture};
 use crate::plan::duration::parse_span;
 use crate::plan::model::{Distance, Notation};
-use chrono::DateTime;
+use serde_json::Value as Json;
 
 fn of(text: &str) -> CursorValue {
     CursorValue::parse_text(text, &Notation::default())
 }
 
 fn slice(incremental: &Incremental) -> Slice {
-    let now = DateTime::from_timestamp(1_773_577_845, 0).unwrap();
-    Slices::new(incremental, now).first(None).unwrap().unwrap()
+    Slices::new(incremental, &fixture::bounds(incremental)).first(None).unwrap().unwrap()
 }
 
 fn track(incremental: &Incremental, appends: bool) -> Track<'_> {
-    Track::new(incremental, None, None, slice(incremental), Received::default(), appends).unwrap()
+    Track::new(incremental, slice(incremental), Known { appends, ..Known::default() }).unwrap()
 }
 
 /// A page of whole numbers, each a record of its own.
@@ -56,8 +55,12 @@ fn an_order_is_verified_within_and_across_pages() {
 fn out_of_order_rows_justify_no_cursor_but_are_seen() {
     let incremental = ordered(RowOrder::Ascending);
     let before = Position { value: Some(of("3")), seen: None };
-    let mut track =
-        Track::new(&incremental, None, Some(before), slice(&incremental), Received::default(), true).unwrap();
+    let mut track = Track::new(
+        &incremental,
+        slice(&incremental),
+        Known { before: Some(before), appends: true, ..Known::default() },
+    )
+    .unwrap();
     page(&mut track, 1, &[4, 9]).unwrap();
     assert_eq!(track.so_far().unwrap(), Position { value: Some(of("9")), seen: None });
     assert_eq!(track.held().unwrap(), Position { value: Some(of("3")), seen: Some(of("9")) });
@@ -73,8 +76,8 @@ fn a_client_side_filter_stops_where_the_order_says_that_nothing_follows() {
         let incremental = Incremental {
             row_order: order,
             client_side: true,
-            initial_value: Some("10".to_owned()),
-            end_value: Some("30".to_owned()),
+            initial_value: Some(fixture::bound("10")),
+            end_value: Some(fixture::bound("30")),
             ..fixture::incremental("since")
         };
         let mut track = track(&incremental, false);
@@ -87,7 +90,7 @@ fn a_client_side_filter_stops_where_the_order_says_that_nothing_follows() {
 #[test]
 fn a_slice_that_closes_moves_the_cursor_to_its_end_and_an_open_one_to_what_was_seen_within() {
     let window = Some(Distance::Time(parse_span("7d").unwrap()));
-    let initial_value = Some("2026-01-01T00:00:00Z".to_owned());
+    let initial_value = Some(fixture::bound("2026-01-01T00:00:00Z"));
     let closing = Incremental { window, initial_value, ..fixture::incremental("since") };
     let mut open = closing.clone();
     open.window = Some(Distance::Time(parse_span("3mo").unwrap()));
@@ -130,7 +133,7 @@ fn a_walk_along_the_cursor_starts_anew_when_a_page_brought_something_newer() {
 
 #[test]
 fn a_coarse_format_starts_anew_only_when_requests_look_different() {
-    let notation = Notation { format: Some(crate::plan::model::CursorFormat::Date), timezone: None };
+    let notation = Notation { format: Some(crate::plan::model::CursorFormat::Date), ..Notation::default() };
     let walking = Incremental { walks_by_cursor: true, notation, ..ordered(RowOrder::Ascending) };
     let mut track = track(&walking, true);
     let mut restart = |number: u64, texts: &[&str]| {
@@ -150,15 +153,9 @@ fn only_what_is_not_newer_than_committed_rows_may_be_stored_already() {
     let incremental = fixture::incremental("since");
     let stored = Position { value: Some(of("3")), seen: Some(of("7")) };
     for (appends, expected) in [(true, vec![true, true, false]), (false, Vec::new())] {
-        let mut track = Track::new(
-            &incremental,
-            Some(stored.clone()),
-            Some(stored.clone()),
-            slice(&incremental),
-            Received::default(),
-            appends,
-        )
-        .unwrap();
+        let (stored, before) = (Some(stored.clone()), Some(stored.clone()));
+        let known = Known { stored, before, appends, ..Known::default() };
+        let mut track = Track::new(&incremental, slice(&incremental), known).unwrap();
         assert_eq!(page(&mut track, 1, &[2, 7, 8]).unwrap().suspects, expected);
     }
 }
