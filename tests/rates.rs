@@ -34,9 +34,8 @@ fn no_second_has_more_requests_than_the_rate_allows_whatever_they_are_for() {
     let retries = outcome.resource("comments")["retries"].as_u64().unwrap();
     assert!(retries >= 5, "retries are counted too: {retries}");
     assert_eq!(requests.len() as u64, 1 + 1 + 30 + retries, "the token, the parents, the children and the retries");
-    // The way to the server is not always equally long: the window of a second is looked at a little shorter.
-    let most = most_in_any(&requests, Duration::from_millis(900));
-    assert!(most <= 20, "{most} of {} requests within 0.9 s", requests.len());
+    let most = most_in_any(&requests, Duration::from_secs(1));
+    assert!(most <= 20, "{most} of {} requests within a second", requests.len());
 }
 
 #[test]
@@ -55,7 +54,7 @@ fn a_resource_keeps_a_rate_of_its_own_and_holds_nobody_else_up() {
     env.load().expect_code(0);
     let slow = server.requests_for("/slow");
     assert_eq!(slow.len(), 4);
-    assert_eq!(most_in_any(&slow, Duration::from_millis(360)), 1);
+    assert_eq!(most_in_any(&slow, Duration::from_millis(400)), 1);
     for other in ["/fast", "/swift"] {
         let last = server.requests_for(other).last().map(|r| r.number);
         assert!(last < Some(slow[3].number), "{other} had to wait for the slow one");
@@ -74,7 +73,7 @@ fn the_rate_of_a_resource_is_known_to_the_next_run() {
     }
     // Each has windows of its own: two requests of one are allowed whatever the other did.
     for path in ["/a", "/b"] {
-        assert_eq!(most_in_any(&server.requests_for(path), Duration::from_millis(1400)), 2, "{path}");
+        assert_eq!(most_in_any(&server.requests_for(path), Duration::from_millis(1500)), 2, "{path}");
     }
     assert!(env.path("state/api@a.limits").exists() && env.path("state/api@b.limits").exists());
 }

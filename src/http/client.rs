@@ -4,7 +4,7 @@ mod judge;
 mod watch;
 
 use super::auth::{self, Credentials, Proof, Renewal};
-use super::limit::Limiter;
+use super::limit::{Fastest, Limiter};
 use super::origin::{Origins, Reach};
 use super::redirect::{self, Hop, REDIRECTS_MAX};
 use super::retry::{self, Asker, Bound, Decision, Outcome, Pace, Pause, Progress, Rules};
@@ -47,6 +47,7 @@ struct Own {
     policy: Retry,
     /// Windows that hold beside those of the run.
     limiter: Option<Limiter>,
+    fastest: Fastest,
 }
 
 struct Shared {
@@ -70,6 +71,7 @@ struct Job<'a> {
     policy: &'a Retry,
     /// Windows beside those of the run.
     limiter: Option<&'a Limiter>,
+    fastest: &'a Fastest,
     /// Whether a failure is final.
     is_once: bool,
     reading: Reading,
@@ -108,14 +110,16 @@ impl Http {
             permits: Semaphore::new(client.concurrency.max(1)),
             global_permits,
         };
-        Http { shared: Arc::new(shared), own: Arc::new(Own { policy: client.retry.clone(), limiter: None }) }
+        let own = Own { policy: client.retry.clone(), limiter: None, fastest: Fastest::default() };
+        Http { shared: Arc::new(shared), own: Arc::new(own) }
     }
 
     /// A sender for one resource: it tries again as the resource says, and keeps the resource's rate windows beside those
     /// of the run, which it shares like everything else.
     #[must_use]
     pub fn of_resource(&self, policy: &Retry, limiter: Option<Limiter>) -> Http {
-        Http { shared: Arc::clone(&self.shared), own: Arc::new(Own { policy: policy.clone(), limiter }) }
+        let own = Own { policy: policy.clone(), limiter, fastest: Fastest::default() };
+        Http { shared: Arc::clone(&self.shared), own: Arc::new(own) }
     }
 
     fn job<'a>(
@@ -125,9 +129,9 @@ impl Http {
         actions: &'a [ResponseAction],
         meter: &'a Meter,
     ) -> Job<'a> {
-        let Own { policy, limiter } = self.own.as_ref();
+        let Own { policy, limiter, fastest } = self.own.as_ref();
         let (limiter, reading) = (limiter.as_ref(), Reading::Page);
-        Job { request, credentials, actions, meter, policy, limiter, is_once: false, reading }
+        Job { request, credentials, actions, meter, policy, limiter, fastest, is_once: false, reading }
     }
 
     /// Sends a request until it has an answer.
@@ -329,10 +333,8 @@ impl Http {
             Some(permits) => Some(self.permit(permits).await?),
             None => None,
         };
-        turn.take();
-        if let Some(own_turn) = own_turn {
-            own_turn.take();
-        }
+        let had_connection = job.fastest.begin();
+        let counted = (turn.take(job.fastest), own_turn.map(|turn| turn.take(job.fastest)));
         meter.requests.fetch_add(1, Ordering::Relaxed);
         let target = failure::describe(&hop.method, &hop.url);
         tracing::trace!(request = target, headers = %crate::secret::redact(&format!("{:?}", wire.headers)), "request");
@@ -341,6 +343,9 @@ impl Http {
             result = shared.transport.call(wire) => result,
             () = end_of_grace(&shared.stop) => return Err(retry::interrupted()),
         };
+        let is_typical = result.is_ok() && had_connection && job.reading == Reading::Page;
+        job.fastest.end(is_typical.then(|| sent.elapsed()));
+        drop(counted);
         progress.elapsed += sent.elapsed();
         record(&target, &result, sent.elapsed(), job.reading, meter);
         Ok(result)

@@ -1,73 +1,14 @@
 use super::*;
 use crate::run::shutdown::Signal;
-use proptest::prelude::*;
 use std::sync::Arc;
+
+fn fastest() -> &'static Fastest {
+    static UNKNOWN: std::sync::OnceLock<Fastest> = std::sync::OnceLock::new();
+    UNKNOWN.get_or_init(Fastest::default)
+}
 
 fn limit(count: u32, per_ms: u64) -> RateLimit {
     RateLimit { count, per: Duration::from_millis(per_ms) }
-}
-
-/// Sends whenever the windows allow it, with work always at hand, and gives the times.
-fn send_greedily(limits: &[RateLimit], until_us: u64) -> Vec<u64> {
-    send_as_windows_allow(&limits.iter().map(Window::from).collect::<Vec<_>>(), until_us)
-}
-
-fn send_as_windows_allow(windows: &[Window], until_us: u64) -> Vec<u64> {
-    let (mut sent, mut now_us) = (VecDeque::new(), 0);
-    while now_us < until_us {
-        match wait_us(windows, &sent, now_us) {
-            0 => sent.push_back(now_us),
-            wait => now_us += wait,
-        }
-    }
-    sent.into()
-}
-
-/// The most requests that arrive in any stretch of a length.
-fn most_in_any(arrived_us: &[u64], per: Duration) -> usize {
-    let mut arrived_us = arrived_us.to_vec();
-    arrived_us.sort_unstable();
-    let end_of = |start: u64| arrived_us.partition_point(|t| *t < start + micros(per));
-    arrived_us.iter().enumerate().map(|(i, t)| end_of(*t) - i).max().unwrap_or(0)
-}
-
-proptest! {
-    #[test]
-    fn no_window_is_ever_exceeded_and_nine_tenths_are_used(
-        limits in prop::collection::vec((1u32..40, prop::sample::select(vec![1_000u64, 5_000, 60_000])), 1..4),
-        delays in prop::collection::vec(0u64..50_000, 997),
-    ) {
-        let limits: Vec<RateLimit> = limits.into_iter().map(|(count, per_ms)| limit(count, per_ms)).collect();
-        let length = Duration::from_secs(600);
-        let sent = send_greedily(&limits, micros(length));
-        // The way to the server takes up to 50 ms, differently each time.
-        let arrived: Vec<u64> = sent.iter().zip(delays.iter().cycle()).map(|(t, delay)| t + delay).collect();
-        for limit in &limits {
-            prop_assert!(most_in_any(&arrived, limit.per) <= limit.count as usize, "{limit:?}");
-        }
-        // What several windows allow together is less than the slowest rate: it is what they allow without a margin.
-        let exact = |l: &RateLimit| Window { count: l.count as usize, span_us: micros(l.per) };
-        let allowed = send_as_windows_allow(&limits.iter().map(exact).collect::<Vec<_>>(), micros(length)).len();
-        prop_assert!(sent.len() * 10 >= allowed * 9, "{} of {allowed}", sent.len());
-    }
-}
-
-#[test]
-fn a_window_opens_when_its_oldest_request_has_left_it() {
-    let windows = [Window::from(&limit(2, 1000)), Window::from(&limit(3, 60_000))];
-    let ms = |list: &[u64]| list.iter().map(|ms| ms * 1000).collect::<VecDeque<u64>>();
-    let cases: &[(&[u64], u64, u64)] = &[
-        (&[], 0, 0),
-        (&[0], 10, 0),
-        (&[0, 10], 10, 1040),
-        (&[0, 10], 1050, 0),
-        (&[0, 10, 1050], 1100, 59_900),
-        (&[0, 10, 1050], 61_000, 0),
-        (&[0, 10, 1050, 61_000], 61_000, 10),
-    ];
-    for (sent, now, wait) in cases {
-        assert_eq!(wait_us(&windows, &ms(sent), now * 1000), wait * 1000, "{sent:?} at {now}");
-    }
 }
 
 #[tokio::test]
@@ -78,7 +19,7 @@ async fn turns_come_in_the_order_of_the_queue() {
     for i in 0..5 {
         let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
         tasks.push(tokio::spawn(async move {
-            limiter.turn(&Stop::default()).await.unwrap().take();
+            limiter.turn(&Stop::default()).await.unwrap().take(fastest());
             order.lock().unwrap().push(i);
         }));
         tokio::task::yield_now().await;
@@ -95,17 +36,17 @@ async fn turns_come_in_the_order_of_the_queue() {
 async fn a_turn_that_is_dropped_counts_as_nothing() {
     let (limiter, stop) = (Limiter::open(None, &[limit(1, 60_000)]).unwrap(), Stop::default());
     drop(limiter.turn(&stop).await.unwrap());
-    limiter.turn(&stop).await.unwrap().take();
+    limiter.turn(&stop).await.unwrap().take(fastest());
     // The next one waits; giving up while waiting leaves the queue open for others.
     let wait = tokio::time::timeout(Duration::from_millis(20), limiter.turn(&stop)).await;
     assert!(wait.is_err());
-    assert!(limiter.ledger.try_lock().is_ok());
+    assert!(limiter.queue.try_lock().is_ok());
 }
 
 #[tokio::test]
 async fn a_wait_ends_when_the_run_is_asked_to_end() {
     let (limiter, stop) = (Limiter::open(None, &[limit(1, 3_600_000)]).unwrap(), Stop::default());
-    limiter.turn(&stop).await.unwrap().take();
+    limiter.turn(&stop).await.unwrap().take(fastest());
     let other = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -121,13 +62,13 @@ async fn a_hold_delays_everybody() {
     let (limiter, stop) = (Limiter::open(None, &[]).unwrap(), Stop::default());
     limiter.hold(Duration::from_millis(50));
     let begun = Instant::now();
-    limiter.turn(&stop).await.unwrap().take();
+    limiter.turn(&stop).await.unwrap().take(fastest());
     assert!(begun.elapsed() >= Duration::from_millis(49), "{:?}", begun.elapsed());
 }
 
 async fn take(limiter: &Limiter, count: usize) {
     for _ in 0..count {
-        limiter.turn(&Stop::default()).await.unwrap().take();
+        limiter.turn(&Stop::default()).await.unwrap().take(fastest());
     }
 }
 
@@ -176,7 +117,7 @@ async fn what_the_file_may_hold() {
         let path = folder.path().join("p.limits");
         std::fs::write(&path, content).unwrap();
         let limiter = Limiter::open(Some(path.clone()), &[limit(100, hour)]).unwrap();
-        assert_eq!(limiter.ledger.lock().await.sent_us.len(), *expected, "{name}");
+        assert_eq!(limiter.book().ledger.arrived().len(), *expected, "{name}");
         assert_eq!(std::fs::metadata(&path).unwrap().len() as usize, expected * 8, "{name}");
     }
 }
