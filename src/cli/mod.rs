@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod budget;
 pub mod check;
 pub mod completions;
 pub mod demo;

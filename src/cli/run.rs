@@ -1,16 +1,17 @@
 //! `pintail run`: loads what is new.
 
+use super::budget::BudgetArgs;
 use super::check::parse_var;
 use super::demo::{LoadOutcome, LoadRequest, ResourceOutcome};
 use crate::config::settings::{LogFormat, LogLevel};
-use crate::config::{self, Env, Loaded, Secrets, Settings, Target, find_pipeline};
+use crate::config::{self, Env, Loaded, Secrets, Settings, Target, all_pipelines, find_pipeline};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
 use crate::http::tape::{Tape, TapeUse};
 use crate::run::progress::Style;
 use crate::run::report::{Report, Status};
-use crate::run::shutdown::{Signal, Stop, listen};
-use crate::run::{RunOptions, execute};
+use crate::run::shutdown::{Cause, Signal, Stop, listen};
+use crate::run::{RunOptions, execute, validate};
 use clap::ValueEnum;
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
@@ -23,8 +24,11 @@ use tokio::sync::Semaphore;
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunArgs {
     /// Pipelines: names in `pipelines_dir`, or paths
-    #[arg(required = true, value_name = "PIPELINE")]
+    #[arg(required_unless_present = "all", value_name = "PIPELINE")]
     pipelines: Vec<String>,
+    /// Run every pipeline in `pipelines_dir`, one after the other
+    #[arg(long, conflicts_with_all = ["pipelines", "resources"])]
+    all: bool,
     /// Load only this resource (may be repeated)
     #[arg(long = "resource", value_name = "RESOURCE")]
     resources: Vec<String>,
@@ -37,12 +41,8 @@ pub struct RunArgs {
     /// What to print: a summary, or one JSON report per line
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: Output,
-    /// Not yet supported
-    #[arg(long, hide = true, value_name = "DURATION")]
-    max_duration: Option<String>,
-    /// Not yet supported
-    #[arg(long, hide = true, value_name = "N")]
-    max_requests: Option<String>,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Write every HTTP exchange to a tape, without secrets
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     record: Option<PathBuf>,
@@ -64,19 +64,20 @@ enum Output {
 /// # Errors
 /// Nothing was requested: a file is wrong, or an option is not supported.
 pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
-    refuse_later_options(args)?;
-    let tape = open_tape(args)?;
-    let pipelines = load_all(args, settings, tape.as_deref())?;
+    let files = pipeline_files(args, settings)?;
+    let tape = open_tape(args, files.len())?;
+    let pipelines = load_all(args, files, settings, tape.as_deref())?;
+    let pipeline_count = pipelines.len();
     let style = if shows_bars(settings) { Style::Bars } else { Style::Lines };
     runtime()?.block_on(async {
-        let stop = Stop::default();
-        listen(stop.clone())?;
+        let stop = args.budget.begin(settings)?;
         let mut exits = Vec::new();
         for loaded in pipelines {
-            if stop.requested().is_some() {
-                break;
-            }
             let name = loaded.pipeline.name.clone();
+            if let Some(cause) = stop.requested() {
+                skip(&name, cause, args.output)?;
+                continue;
+            }
             let options = RunOptions {
                 resources: args.resources.clone(),
                 full_refresh: args.full_refresh,
@@ -95,21 +96,21 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
                 }
             });
         }
-        Ok(combine(&exits, &stop))
+        Ok(combine(&exits, pipeline_count, &stop))
     })
 }
 
-fn refuse_later_options(args: &RunArgs) -> Result<()> {
-    let later = [("--max-duration", args.max_duration.is_some()), ("--max-requests", args.max_requests.is_some())];
-    match later.iter().find(|(_, given)| *given) {
-        Some((name, _)) => Err(Error::new(Kind::Config, format!("`{name}` is not yet supported"))),
-        None => Ok(()),
+/// The files of the pipelines that are meant, or for each that there is none of the error.
+fn pipeline_files(args: &RunArgs, settings: &Settings) -> Result<Vec<Result<PathBuf>>> {
+    if args.all {
+        return Ok(all_pipelines(settings)?.into_iter().map(Ok).collect());
     }
+    Ok(args.pipelines.iter().map(|name| find_pipeline(settings, name)).collect())
 }
 
 /// The tape to replay. A tape is one pipeline's.
-fn open_tape(args: &RunArgs) -> Result<Option<Arc<Tape>>> {
-    if (args.record.is_some() || args.replay.is_some()) && args.pipelines.len() > 1 {
+fn open_tape(args: &RunArgs, pipeline_count: usize) -> Result<Option<Arc<Tape>>> {
+    if (args.record.is_some() || args.replay.is_some()) && pipeline_count > 1 {
         return Err(Error::new(Kind::Config, "a tape is one pipeline's, and several are to run")
             .hint("record and replay each with a command and a folder of its own"));
     }
@@ -131,7 +132,12 @@ fn tape_use(args: &RunArgs, tape: Option<&Arc<Tape>>, loaded: &Loaded) -> Result
 
 /// All files are read before anything is requested, and all that are wrong are told. With a tape they see the variables of
 /// the recorded run, and nothing of the environment.
-fn load_all(args: &RunArgs, settings: &Settings, tape: Option<&Tape>) -> Result<Vec<Loaded>> {
+fn load_all(
+    args: &RunArgs,
+    files: Vec<Result<PathBuf>>,
+    settings: &Settings,
+    tape: Option<&Tape>,
+) -> Result<Vec<Loaded>> {
     let recorded = tape.map(Tape::environment);
     let (env, secrets) = match &recorded {
         Some(recorded) => (recorded, Secrets::Optional),
@@ -139,13 +145,20 @@ fn load_all(args: &RunArgs, settings: &Settings, tape: Option<&Tape>) -> Result<
     };
     let mut pipelines = Vec::new();
     let mut failures: Vec<Error> = Vec::new();
-    for name in &args.pipelines {
-        let loaded =
-            find_pipeline(settings, name).and_then(|path| config::load_pipeline(&path, &args.vars, env, secrets));
-        match loaded {
-            Ok(loaded) => pipelines.push(loaded),
+    let is_one_of_several = files.len() > 1;
+    for file in files {
+        match file.and_then(|path| config::load_pipeline(&path, &args.vars, env, secrets)) {
+            Ok(loaded) => {
+                // What is wrong with the second must be known before anything is requested for the first.
+                let valid = if is_one_of_several { validate(&loaded.pipeline, &args.resources) } else { Ok(()) };
+                failures.extend(valid.err().map(|error| error.with("pipeline", &loaded.pipeline.name)));
+                pipelines.push(loaded);
+            }
             Err(error) => failures.push(error),
         }
+    }
+    if args.all {
+        failures.extend(shared_name(&pipelines));
     }
     match failures.pop() {
         Some(last) => {
@@ -154,6 +167,15 @@ fn load_all(args: &RunArgs, settings: &Settings, tape: Option<&Tape>) -> Result<
         }
         None => Ok(pipelines),
     }
+}
+
+/// Two files that call themselves alike would share cursors and tables.
+fn shared_name(pipelines: &[Loaded]) -> Option<Error> {
+    let mut names: Vec<&str> = pipelines.iter().map(|loaded| loaded.pipeline.name.as_str()).collect();
+    names.sort_unstable();
+    let name = names.windows(2).find(|pair| pair[0] == pair[1])?[0];
+    let hint = "`name` of a file is that of the file itself, unless it says otherwise";
+    Some(Error::new(Kind::Config, format!("two files are the pipeline `{name}`")).hint(hint))
 }
 
 fn options(loaded: Loaded, settings: &Settings, stop: Stop) -> RunOptions<'_> {
@@ -205,6 +227,18 @@ fn not_begun(pipeline: &str, error: &Error) -> String {
     crate::secret::redact(&report.to_string()).into_owned()
 }
 
+/// Tells of a pipeline whose turn did not come.
+fn skip(pipeline: &str, cause: Cause, output: Output) -> Result<()> {
+    // Nowhere is left to say that stderr is gone.
+    let _ = writeln!(io::stderr(), "{pipeline} was not begun: {cause}\n");
+    if output == Output::Text {
+        return Ok(());
+    }
+    let report = json!({ "pipeline": pipeline, "status": Status::Skipped.word(), "end": cause.to_string(),
+        "error": null, "resources": {} });
+    print(&format!("{report}\n"))
+}
+
 fn print(text: &str) -> Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever read our output has enough of it.
@@ -217,8 +251,8 @@ fn print(text: &str) -> Result<()> {
 
 fn exit_of(report: &Report, stop: &Stop) -> Exit {
     match (report.status, stop.requested()) {
-        (Status::Completed, _) => Exit::Done,
-        (Status::Interrupted, Some(signal)) => exit_of_signal(signal),
+        (Status::Completed | Status::Stopped, _) => Exit::Done,
+        (Status::Interrupted, Some(Cause::Signal(signal))) => exit_of_signal(signal),
         (Status::Interrupted | Status::Failed | Status::Skipped, _) => Exit::Failed,
     }
 }
@@ -230,15 +264,21 @@ fn exit_of_signal(signal: Signal) -> Exit {
     }
 }
 
-/// Of several pipelines: the signal's code, else a failure, else a held lock.
-fn combine(exits: &[Exit], stop: &Stop) -> Exit {
-    if let Some(signal) = stop.requested()
-        && exits.last() != Some(&Exit::Done)
+/// Of several pipelines: the signal's code, else a failure, else a held lock. What is wrong with the configuration and shows
+/// only when others have run is a failure: something was requested.
+fn combine(exits: &[Exit], pipeline_count: usize, stop: &Stop) -> Exit {
+    if let Some(Cause::Signal(signal)) = stop.requested()
+        && (exits.len() < pipeline_count || exits.last() != Some(&Exit::Done))
     {
         return exit_of_signal(signal);
     }
-    let order = [Exit::Config, Exit::Failed, Exit::Locked];
-    order.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Exit::Done)
+    let has = |exit: Exit| exits.contains(&exit);
+    match () {
+        () if !exits.is_empty() && exits.iter().all(|exit| *exit == Exit::Config) => Exit::Config,
+        () if has(Exit::Failed) || has(Exit::Config) => Exit::Failed,
+        () if has(Exit::Locked) => Exit::Locked,
+        () => Exit::Done,
+    }
 }
 
 /// One load of the demo, by the engine that `run` uses.
@@ -277,4 +317,35 @@ pub fn demo_load(request: &LoadRequest<'_>) -> Result<LoadOutcome> {
             })
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_exit_codes_the_gravest_counts() {
+        use Exit::{Config, Done, Failed, Interrupted, Locked, Terminated};
+        let of = |exits: &[Exit], cause: Option<Cause>| {
+            let stop = Stop::default();
+            cause.into_iter().for_each(|cause| assert!(stop.request(cause)));
+            combine(exits, 3, &stop)
+        };
+        let (signal, budget) = (Some(Cause::Signal(Signal::Terminate)), Some(Cause::Requests(1)));
+        for (exits, cause, expected) in [
+            (&[Done, Done, Done][..], None, Done),
+            (&[Done, Locked, Done], None, Locked),
+            (&[Locked, Failed, Done], None, Failed),
+            (&[Config, Config, Config], None, Config),
+            (&[Done, Config, Done], None, Failed),
+            (&[Failed, Terminated], signal, Terminated),
+            (&[Done, Done], signal, Terminated),
+            (&[Done, Done, Done], signal, Done),
+            (&[Done, Done], budget, Done),
+            (&[Failed, Done], budget, Failed),
+            (&[Done, Done, Interrupted], Some(Cause::Signal(Signal::Interrupt)), Interrupted),
+        ] {
+            assert_eq!(of(exits, cause), expected, "{exits:?} {cause:?}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub mod values;
 mod tests;
 
 pub use env::Env;
-pub use settings::{Settings, Target, find_pipeline, load_settings};
+pub use settings::{Settings, Target, all_pipelines, find_pipeline, load_settings};
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::build;

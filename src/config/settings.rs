@@ -85,6 +85,15 @@ pub struct RunSettings {
     pub memory_limit_bytes: Option<u64>,
     /// Requests in flight over all pipelines of a command; none: each pipeline's own.
     pub concurrency: Option<usize>,
+    /// How long a command may take before it stops, more than nothing; none: as long as it needs.
+    pub max_duration: Option<Duration>,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        let lock_wait = Duration::from_secs(30);
+        RunSettings { lock_wait, memory_limit_bytes: None, concurrency: None, max_duration: None }
+    }
 }
 
 /// What is logged on stderr.
@@ -130,7 +139,7 @@ impl Default for Settings {
             pipelines_dir: "pipelines".into(),
             state_dir: "state".into(),
             destination: Target::duckdb("warehouse.duckdb"),
-            run: RunSettings { lock_wait: Duration::from_secs(30), memory_limit_bytes: None, concurrency: None },
+            run: RunSettings::default(),
             log: LogSettings { level: LogLevel::Info, format: LogFormat::Text },
             env: Env::default(),
         }
@@ -217,7 +226,7 @@ fn fill(settings: &mut Settings, table: &Table, folder: &Path, found: &mut Diagn
     settings.state_dir = path_of(table.get("state_dir"), &settings.state_dir);
     settings.destination = destination(table.get("destination"), folder, found);
     if let Some(run) = table.get("run").and_then(Node::as_table) {
-        fill_run(&mut settings.run, run);
+        fill_run(&mut settings.run, run, found);
     }
     if let Some(log) = table.get("log").and_then(Node::as_table) {
         fill_log(&mut settings.log, log);
@@ -271,12 +280,16 @@ fn is_storage_version(text: &str) -> bool {
     text == "latest" || numbers.is_some_and(|n| n.len() == 3 && n.iter().all(|part| part.parse::<u16>().is_ok()))
 }
 
-fn fill_run(run: &mut RunSettings, table: &Table) {
+fn fill_run(run: &mut RunSettings, table: &Table, found: &mut Diagnostics) {
     if let Some(wait) = table.get("lock_wait").and_then(values::time) {
         run.lock_wait = wait;
     }
     run.memory_limit_bytes = table.get("memory_limit").and_then(values::size);
     run.concurrency = table.get("concurrency").and_then(Node::as_count).and_then(|n| usize::try_from(n).ok());
+    run.max_duration = table.get("max_duration").and_then(values::time);
+    if let Some(node) = table.get("max_duration").filter(|_| run.max_duration == Some(Duration::ZERO)) {
+        found.error(node.span.clone(), "no run ends at once").help("leave `max_duration` out for no limit");
+    }
 }
 
 fn fill_log(log: &mut LogSettings, table: &Table) {
@@ -290,6 +303,33 @@ fn fill_log(log: &mut LogSettings, table: &Table) {
     if table.get("format").and_then(Node::resolved).as_deref() == Some("json") {
         log.format = LogFormat::Json;
     }
+}
+
+/// The files of all pipelines in `pipelines_dir`, by name. Folders in it are not looked into.
+///
+/// # Errors
+/// The folder can't be read, or there is none.
+pub fn all_pipelines(settings: &Settings) -> Result<Vec<PathBuf>> {
+    let folder = &settings.pipelines_dir;
+    let unreadable = |cause| {
+        Error::new(Kind::Config, "the folder of the pipelines can't be read")
+            .with("pipelines_dir", folder.display())
+            .source(cause)
+            .hint("it is `pipelines` in the working directory, unless `pipelines_dir` of config.toml says otherwise")
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.extension().is_some_and(|e| e == "toml") && path.is_file() && !is_hidden {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(Error::new(Kind::Config, "there are no pipelines to run").with("pipelines_dir", folder.display()));
+    }
+    Ok(found)
 }
 
 /// The file of a pipeline: by its name in `pipelines_dir`, or by its path. `.toml` may be left out in both.
@@ -356,7 +396,7 @@ mod tests {
         let settings = settings(
             Path::new("/etc/pintail/config.toml"),
             "pipelines_dir = '/p'\nstate_dir = 's'\n[destination]\ntype = 'parquet'\npath = 'w'\ncompression = 'snappy'\n\
-             row_group_rows = 10\nfile_rows = '${N}'\n[run]\nlock_wait = '1m'\nmemory_limit = '1 GiB'\nconcurrency = 3\n\
+             row_group_rows = 10\nfile_rows = '${N}'\n[run]\nlock_wait = '1m'\nmemory_limit = '1 GiB'\nconcurrency = 3\nmax_duration = '2h'\n\
              [log]\nlevel = '${LEVEL}'\nformat = 'json'\n",
             Env::from_pairs([("LEVEL", "debug"), ("N", "7")]),
         )
@@ -366,17 +406,20 @@ mod tests {
         let path = "/etc/pintail/w".into();
         let compression = Compression::Snappy;
         assert_eq!(settings.destination, Target::Parquet { path, compression, row_group_rows: 10, file_rows: 7 });
-        let run =
-            RunSettings { lock_wait: Duration::from_secs(60), memory_limit_bytes: Some(1 << 30), concurrency: Some(3) };
+        let run = RunSettings {
+            lock_wait: Duration::from_secs(60),
+            memory_limit_bytes: Some(1 << 30),
+            concurrency: Some(3),
+            max_duration: Some(Duration::from_secs(7200)),
+        };
         assert_eq!(settings.run, run);
         assert_eq!(settings.log, LogSettings { level: LogLevel::Debug, format: LogFormat::Json });
     }
 
     #[test]
     fn keys_of_later_versions_are_refused_by_name() {
-        let report =
-            read("[notify]\non_failure = 'u'\n[run]\nmax_duration = '1h'\n[log]\nfile = 'f'\n").unwrap_err().report();
-        for name in ["notify", "max_duration", "file"] {
+        let report = read("[notify]\non_failure = 'u'\n[log]\nfile = 'f'\n").unwrap_err().report();
+        for name in ["notify", "file"] {
             assert!(report.contains(&format!("error: `{name}` is not yet supported")), "{name}: {report}");
         }
     }

@@ -333,6 +333,9 @@ impl Http {
             Some(permits) => Some(self.permit(permits).await?),
             None => None,
         };
+        if !shared.stop.may_send(!job.is_once) {
+            return Err(retry::interrupted());
+        }
         let had_connection = job.fastest.begin();
         let counted = (turn.take(job.fastest), own_turn.map(|turn| turn.take(job.fastest)));
         meter.requests.fetch_add(1, Ordering::Relaxed);
@@ -373,9 +376,10 @@ impl Http {
     }
 }
 
-/// Resolves when the run has been asked to end and the time for requests in flight is over.
+/// Resolves when the run has been asked to end and the time for requests in flight is over. Where only the budget of requests
+/// is spent they have all the time they need: they were counted, and what they bring is wanted.
 async fn end_of_grace(stop: &Stop) {
-    stop.wait().await;
+    stop.wait_for_urgency().await;
     tokio::time::sleep(GRACE).await;
 }
 

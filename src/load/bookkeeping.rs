@@ -57,7 +57,7 @@ pub const LOADS: OwnTable = OwnTable {
         column("load_id", Varchar, "The run; rows carry it as _pintail_load_id"),
         column("pipeline", Varchar, "Name of the pipeline"),
         column("resource", Varchar, "Name of the resource"),
-        column("status", Varchar, "completed, failed, interrupted, or running at a checkpoint before the end"),
+        column("status", Varchar, "completed, failed, interrupted, stopped by a budget, or running at a checkpoint"),
         column("started_at", TimestampTz, "Start of the run"),
         column("committed_at", TimestampTz, "Last commit of this resource in this run"),
         column("requests", BigInt, "Requests sent"),

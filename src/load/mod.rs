@@ -97,7 +97,7 @@ pub struct CursorRow {
 /// The record of a load of one resource, a row of `_pintail_loads`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadRow {
-    /// `completed`, `failed`, `interrupted`, or `running` at a checkpoint before the end.
+    /// `completed`, `failed`, `interrupted`, `stopped`, or `running` at a checkpoint before the end.
     pub status: String,
     /// Start of the run.
     pub started_at: DateTime<Utc>,

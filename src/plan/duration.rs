@@ -47,9 +47,31 @@ pub fn parse_span(text: &str) -> Option<Span> {
     Some(span)
 }
 
+/// A length of time as it would be written: `1h30m`, `500ms`, `7d`.
+pub fn text(length: Duration) -> String {
+    let mut millis = length.as_millis();
+    let mut out = String::new();
+    for (unit, of_unit) in UNITS.iter().rev().filter(|(unit, _)| *unit != "w") {
+        let count = millis / u128::from(*of_unit);
+        millis %= u128::from(*of_unit);
+        if count > 0 {
+            out.push_str(&format!("{count}{unit}"));
+        }
+    }
+    if out.is_empty() { "0s".to_owned() } else { out }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_written_as_they_are_read() {
+        for written in ["500ms", "1s", "1h30m", "2d", "7d1h", "0s"] {
+            assert_eq!(text(parse_duration(written).unwrap()), written);
+        }
+        assert_eq!(text(parse_duration("90m").unwrap()), "1h30m");
+    }
 
     #[test]
     fn durations_are_numbers_with_units() {

@@ -161,12 +161,24 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     })
 }
 
+/// Says whether a run of the pipeline can begin, as far as that can be told without the warehouse.
+///
+/// # Errors
+/// [`Kind::Config`]: there is no such resource, a list can't be read, or a value does not hold together with others.
+pub fn validate(pipeline: &Pipeline, resources: &[String]) -> Result<()> {
+    check_names(pipeline, resources)?;
+    pipeline.resources.iter().filter_map(|r| r.partitions.as_ref()).try_for_each(check_files)?;
+    let started_at = Utc::now();
+    let vars = render_vars(pipeline, started_at)?;
+    bounds_of(pipeline, &Scope { vars, run_started_at: started_at, ..Scope::default() }).map(|_| ())
+}
+
 fn overall(resources: &[ResourceReport], error: Option<&Error>, stop: &Stop) -> Status {
     if error.is_some() || resources.iter().any(|r| r.status == Status::Failed) {
         return Status::Failed;
     }
     let cut_short = resources.iter().any(|r| r.status != Status::Completed);
-    if cut_short && stop.requested().is_some() { Status::Interrupted } else { Status::Completed }
+    stop.requested().filter(|_| cut_short).map_or(Status::Completed, Status::of_cause)
 }
 
 /// Sorts by time, and is unique among the runs of one second.

@@ -3,6 +3,7 @@
 //! Async tasks fetch, one per resource and partition; a pool decodes; one thread owns the warehouse ([`warehouse`]). Bounded
 //! channels between them carry pages, so that a slow stage slows the others and memory stays flat.
 
+mod budget;
 mod credentials;
 mod cursors_ahead;
 mod decoding;
@@ -28,5 +29,5 @@ mod wire;
 mod writer;
 mod written;
 
-pub use engine::{RunOptions, execute};
+pub use engine::{RunOptions, execute, validate};
 pub use report::Report;

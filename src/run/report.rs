@@ -2,6 +2,7 @@
 
 pub use crate::words::group_digits;
 
+use super::shutdown::Cause;
 use super::stages::Spent;
 use crate::words::counted;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -20,17 +21,25 @@ pub enum Status {
     Failed,
     /// A signal ended it; what was committed stays.
     Interrupted,
+    /// The budget of the command was spent; what was committed stays, and nothing is wrong.
+    Stopped,
     /// It was not begun, because what it needs failed or the run ended.
     Skipped,
 }
 
 impl Status {
+    /// How it ended, if it was asked to.
+    pub fn of_cause(cause: Cause) -> Status {
+        if cause.is_budget() { Status::Stopped } else { Status::Interrupted }
+    }
+
     /// The word in reports and in `_pintail_loads`.
     pub fn word(self) -> &'static str {
         match self {
             Status::Completed => "completed",
             Status::Failed => "failed",
             Status::Interrupted => "interrupted",
+            Status::Stopped => "stopped",
             Status::Skipped => "skipped",
         }
     }
@@ -245,7 +254,7 @@ impl Report {
 
     fn row(&self, resource: &ResourceReport) -> Vec<Cell> {
         let end = match (resource.status, &resource.end) {
-            (Status::Completed, Some(end)) => end.clone(),
+            (Status::Completed | Status::Stopped, Some(end)) => end.clone(),
             (status, _) => status.word().to_owned(),
         };
         let rows: u64 = resource.rows.values().sum();

@@ -1,5 +1,6 @@
 //! One resource from its first request to its last commit.
 
+use super::budget;
 use super::fanout::{self, Sources};
 use super::progress::Tracker;
 use super::report::{ResourceReport, Status};
@@ -41,8 +42,9 @@ pub(super) async fn run(task: Arc<Task>, stored: Option<Position>, sources: Opti
         None => root::run(&task, stored).await,
     };
     hold_against_expectation(&task, &mut outcome);
+    budget::note_stop(&task, &mut outcome, cursor_before.as_deref());
     let written = finish(&task, &mut outcome).await;
-    if status_of(&outcome) == Status::Completed {
+    if status_of(&task, &outcome) == Status::Completed {
         task.came_through.store(true, Ordering::Release);
     }
     task.tracker.ended.store(true, Ordering::Relaxed);
@@ -82,7 +84,7 @@ async fn finish(task: &Task, outcome: &mut Outcome) -> Written {
     }
     let name = &task.resource.name;
     let warehouse = &task.context.warehouse;
-    let record = task.record(status_of(outcome), outcome.end.clone(), outcome.error.as_ref());
+    let record = task.record(status_of(task, outcome), outcome.end.clone(), outcome.error.as_ref());
     let checkpoint = Checkpoint {
         cursors: if outcome.spoiled { Vec::new() } else { std::mem::take(&mut outcome.cursors) },
         forget_cursors: task.forgets_cursors(),
@@ -113,10 +115,12 @@ async fn finish(task: &Task, outcome: &mut Outcome) -> Written {
     }
 }
 
-pub(super) fn status_of(outcome: &Outcome) -> Status {
+pub(super) fn status_of(task: &Task, outcome: &Outcome) -> Status {
     match &outcome.error {
         None => Status::Completed,
-        Some(error) if error.kind() == Kind::Interrupted => Status::Interrupted,
+        Some(error) if error.kind() == Kind::Interrupted => {
+            task.context.stop.requested().map_or(Status::Interrupted, Status::of_cause)
+        }
         Some(_) => Status::Failed,
     }
 }
@@ -124,7 +128,7 @@ pub(super) fn status_of(outcome: &Outcome) -> Status {
 fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option<String>) -> ResourceReport {
     let count = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
     let tracker = &task.tracker;
-    let status = status_of(&outcome);
+    let status = status_of(task, &outcome);
     let mut discarded = tracker.discarded();
     for (rule, n) in &written.discarded {
         *discarded.entry((*rule).to_owned()).or_default() += n;
@@ -205,7 +209,7 @@ fn log_end(report: &ResourceReport) {
     let (rows, end) = (report.rows.values().sum::<u64>(), report.end.as_deref().unwrap_or("-"));
     let (resource, status) = (&report.name, report.status.word());
     match report.status {
-        Status::Completed => {
+        Status::Completed | Status::Stopped => {
             tracing::info!(%resource, records = report.records, rows, requests = report.requests, end, "{status}");
         }
         Status::Failed => tracing::error!(%resource, records = report.records, rows, "{status}"),

@@ -52,8 +52,13 @@ const RUN: Table = Table {
             Kind::Integer { min: 1, max: 4096 },
             "Requests in flight over all pipelines of a command; each pipeline's own if not given",
         ),
+        Key::new(
+            "max_duration",
+            DURATION,
+            "How long a command may take before it stops, committed; no limit if not given",
+        ),
     ],
-    later: &["max_duration"],
+    later: &[],
 };
 
 const LOG: Table = Table {

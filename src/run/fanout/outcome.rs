@@ -1,5 +1,6 @@
 //! How a fan-out ended, and which failures end it.
 
+use super::super::budget;
 use super::super::report::group_digits;
 use super::super::resource::Outcome;
 use super::{Fanout, last_of_each};
@@ -39,6 +40,9 @@ impl Fanout<'_> {
             error = self.note_parent_failure(all_or_none);
         }
         self.warn_of_counts(what);
+        if error.as_ref().is_some_and(|error| error.kind() == Kind::Interrupted) {
+            self.warnings.extend(budget::warning_of_units(self.task, what, self.counts.done));
+        }
         if error.is_none() && self.parent_came_through() {
             self.cursors.extend(self.asked_all());
         }
