@@ -1,9 +1,11 @@
-//! `pintail check`: validates pipeline files, offline and without secrets.
+//! `pintail check`: validates pipeline files, offline and without secrets; with `--connect` also against the API.
+
+mod connect;
 
 use crate::config::{self, Env, Loaded, Secrets, Settings, find_pipeline};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
-use crate::plan::model::{CursorSource, FactPlace, Incremental, Pipeline, Resource};
+use crate::plan::model::{CursorSource, FactPlace, Pipeline, Resource};
 use std::io::Write;
 
 /// Arguments of `check`.
@@ -17,7 +19,7 @@ pub struct Args {
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_var)]
     pub vars: Vec<(String, String)>,
 
-    /// Also make one real request per root resource
+    /// Also make one real request per resource without a parent: secrets have to be there
     #[arg(long)]
     pub connect: bool,
 }
@@ -36,12 +38,9 @@ pub fn parse_var(text: &str) -> Result<(String, String), String> {
 /// Checks each pipeline. What is right goes to `out`, mistakes and warnings to `problems`.
 ///
 /// # Errors
-/// `--connect` was asked for, or the output can't be written. A mistake in a pipeline is no error of the command: it is
-/// told, and the exit code says it.
+/// The output can't be written. A mistake in a pipeline, or an API that does not answer as the file says, is no error of the
+/// command: it is told, and the exit code says it.
 pub fn run(args: &Args, settings: &Settings, out: &mut impl Write, problems: &mut impl Write) -> Result<Exit> {
-    if args.connect {
-        return Err(Error::new(Kind::Config, "`check --connect` is not yet supported"));
-    }
     let mut exit = Exit::Done;
     for (i, name) in args.pipelines.iter().enumerate() {
         let loaded = find_pipeline(settings, name).and_then(|path| load(&path, args, &settings.env));
@@ -49,22 +48,40 @@ pub fn run(args: &Args, settings: &Settings, out: &mut impl Write, problems: &mu
             Ok(loaded) => {
                 let gap = if i == 0 { "" } else { "\n" };
                 let warnings = loaded.warnings.iter().try_for_each(|warning| writeln!(problems, "{warning}\n"));
-                warnings.and_then(|()| write!(out, "{gap}{}", describe(&loaded)))
+                let written = warnings.and_then(|()| write!(out, "{gap}{}", describe(&loaded)));
+                if written.is_ok() && args.connect {
+                    exit = worse(exit, connect::connect(loaded, settings, out, problems)?);
+                }
+                written
             }
             Err(error) => {
                 exit = Exit::Config;
-                let report = error.report();
-                let prefix = if report.starts_with("error: ") { "" } else { "error: " };
-                writeln!(problems, "{prefix}{report}\n")
+                tell(problems, &error)
             }
         };
-        written.map_err(|e| Error::new(Kind::Internal, "the output can't be written").source(e))?;
+        written.map_err(unwritten)?;
     }
     Ok(exit)
 }
 
+/// Of two pipelines: a mistake in a file counts most.
+fn worse(one: Exit, other: Exit) -> Exit {
+    if one == Exit::Done || other == Exit::Config { other } else { one }
+}
+
+fn tell(problems: &mut impl Write, error: &Error) -> std::io::Result<()> {
+    let report = error.report();
+    let prefix = if report.starts_with("error: ") { "" } else { "error: " };
+    writeln!(problems, "{prefix}{report}\n")
+}
+
+fn unwritten(cause: std::io::Error) -> Error {
+    Error::new(Kind::Internal, "the output can't be written").source(cause)
+}
+
 fn load(path: &std::path::Path, args: &Args, env: &Env) -> Result<Loaded> {
-    config::load_pipeline(path, &args.vars, env, Secrets::Optional)
+    let secrets = if args.connect { Secrets::Required } else { Secrets::Optional };
+    config::load_pipeline(path, &args.vars, env, secrets)
 }
 
 /// What a sound pipeline does, one line per resource.
@@ -105,7 +122,7 @@ fn table(pipeline: &Pipeline) -> Vec<String> {
 fn row(resource: &Resource) -> [String; 6] {
     let dash = || "-".to_owned();
     let same_table = resource.table == resource.name;
-    let cursor = resource.incremental.as_ref().map(cursor_of);
+    let cursor = cursor_of(resource);
     let parents = resource.parent.as_ref().map(|p| p.resources.join(" or "));
     let partitions = resource.partitions.as_ref().map(|_| "partitions".to_owned());
     let runs_for: Vec<String> = parents.into_iter().chain(partitions).collect();
@@ -121,8 +138,9 @@ fn row(resource: &Resource) -> [String; 6] {
     ]
 }
 
-/// Where the cursor comes from.
-fn cursor_of(incremental: &Incremental) -> String {
+/// Where the cursor of a resource comes from, if it has one.
+pub(super) fn cursor_of(resource: &Resource) -> Option<String> {
+    let incremental = resource.incremental.as_ref()?;
     let names: Vec<String> = match &incremental.source {
         CursorSource::Record(paths) => paths.iter().map(ToString::to_string).collect(),
         CursorSource::Response(places) => places
@@ -135,7 +153,7 @@ fn cursor_of(incremental: &Incremental) -> String {
         CursorSource::Clock => vec!["clock".to_owned()],
         CursorSource::Window => vec!["window".to_owned()],
     };
-    names.join(" or ")
+    Some(names.join(" or "))
 }
 
 fn shorten(line: &str) -> String {

@@ -5,6 +5,8 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod init;
+pub mod plan;
+pub mod preview;
 pub mod run;
 pub mod schema;
 
@@ -57,12 +59,25 @@ enum LogFormatArg {
     Json,
 }
 
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Load what is new
     Run(run::RunArgs),
     /// Validate pipeline files, offline and without secrets
     Check(check::Args),
+    /// Tell what a run would do, from the real cursors: no network, nothing is written
+    Plan(plan::Args),
+    /// Show the first rows of a resource and their schema; nothing is stored
+    Preview(preview::Args),
     /// Print the JSON Schema of pipeline and operator files
     Schema(schema::Args),
     /// Write a commented pipeline file to start from
@@ -80,10 +95,6 @@ enum Command {
 enum Later {
     #[command(hide = true)]
     Backfill(Anything),
-    #[command(hide = true)]
-    Plan(Anything),
-    #[command(hide = true)]
-    Preview(Anything),
     #[command(hide = true)]
     State(Anything),
     #[command(hide = true)]
@@ -103,8 +114,6 @@ impl Later {
     fn name(&self) -> &'static str {
         match self {
             Later::Backfill(_) => "backfill",
-            Later::Plan(_) => "plan",
-            Later::Preview(_) => "preview",
             Later::State(_) => "state",
             Later::Status(_) => "status",
             Later::Report(_) => "report",
@@ -132,6 +141,34 @@ pub(crate) fn tell(error: &Error) {
     let _ = writeln!(io::stderr(), "{prefix}{}", report.trim_end());
 }
 
+/// Tells a warning about a pipeline file on stderr.
+fn tell_warning(warning: &str) {
+    let _ = writeln!(io::stderr(), "{warning}\n");
+}
+
+/// What a lock says of this process.
+fn command() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+/// Columns of the terminal that results go to; 80 where they go elsewhere.
+fn terminal_width() -> usize {
+    const WIDTH_DEFAULT: usize = 80;
+    let of_terminal = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    of_terminal.filter(|columns| *columns > 0).unwrap_or(WIDTH_DEFAULT)
+}
+
+/// Prints results on stdout.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever read our output has enough of it.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::State, "the output could not be written").source(e))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn dispatch(cli: Cli) -> Result<Exit> {
     if let Command::Later(command) = &cli.command {
         return Err(Error::new(Kind::Config, format!("`pintail {}` is not yet supported", command.name())));
@@ -154,6 +191,8 @@ fn dispatch(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Run(args) => run::run(&args, &settings),
         Command::Check(args) => check::run(&args, &settings, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Plan(args) => plan::run(&args, &settings),
+        Command::Preview(args) => preview::run(&args, &settings),
         Command::Init(args) => init::run(&args, &settings, &mut io::stdout().lock()),
         Command::Demo(args) => demo::run(&args, &mut io::stdout().lock(), &run::demo_load).map(|()| Exit::Done),
         Command::Schema(_) | Command::Completions(_) | Command::Later(_) => Ok(Exit::Done),

@@ -3,6 +3,7 @@
 use super::budget::BudgetArgs;
 use super::check::parse_var;
 use super::demo::{LoadOutcome, LoadRequest, ResourceOutcome};
+use super::{Output, print};
 use crate::config::settings::{LogFormat, LogLevel};
 use crate::config::{self, Env, Loaded, Secrets, Settings, Target, all_pipelines, find_pipeline};
 use crate::error::{Error, Kind, Result};
@@ -12,7 +13,6 @@ use crate::run::progress::Style;
 use crate::run::report::{Report, Status};
 use crate::run::shutdown::{Cause, Signal, Stop, listen};
 use crate::run::{RunOptions, execute, validate};
-use clap::ValueEnum;
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -49,14 +49,6 @@ pub struct RunArgs {
     /// Answer every request from a tape: no network, no secrets, no waits
     #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For machines
-    Json,
 }
 
 /// Runs the pipelines one after the other.
@@ -182,21 +174,20 @@ fn options(loaded: Loaded, settings: &Settings, stop: Stop) -> RunOptions<'_> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.strip_prefix("warning: ").unwrap_or(warning));
     }
-    let command: Vec<String> = std::env::args().collect();
     RunOptions {
         pipeline: loaded.pipeline,
         settings,
         resources: Vec::new(),
         full_refresh: false,
         style: Style::Silent,
-        command: command.join(" "),
+        command: super::command(),
         stop,
         permits: settings.run.concurrency.map(|n| Arc::new(Semaphore::new(n))),
         tape: TapeUse::None,
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -237,16 +228,6 @@ fn skip(pipeline: &str, cause: Cause, output: Output) -> Result<()> {
     let report = json!({ "pipeline": pipeline, "status": Status::Skipped.word(), "end": cause.to_string(),
         "error": null, "resources": {} });
     print(&format!("{report}\n"))
-}
-
-fn print(text: &str) -> Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever read our output has enough of it.
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::State, "the report could not be written").source(e))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn exit_of(report: &Report, stop: &Stop) -> Exit {

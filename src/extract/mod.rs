@@ -26,4 +26,4 @@ mod fixture;
 pub use cursor::CursorValue;
 pub use page::{Page, PageSource};
 pub use paginate::{EndReason, Warning};
-pub use walk::{Walk, WalkSpec};
+pub use walk::{Choices, FirstAnswer, Walk, WalkSpec};

@@ -51,6 +51,13 @@ pub struct PageRequest {
     pub body: Vec<(FieldPath, Value)>,
 }
 
+impl PageRequest {
+    /// The first request of a walk, at an address that an answer gave for it.
+    pub fn at(link: Url) -> PageRequest {
+        PageRequest { link: Some(link), is_whole: true, is_first: true, ..PageRequest::default() }
+    }
+}
+
 /// What an answer says that paging depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct PageFacts<'a> {
@@ -292,6 +299,17 @@ impl Paging {
             PagingKind::HeaderLink(keys) => {
                 token::next_header_link(keys, facts, &mut self.progress, &self.limits, &mut self.seen)
             }
+        }
+    }
+
+    /// How pages follow each other, where that was found from an answer.
+    pub fn found(&self) -> Option<Paginator> {
+        match &self.kind {
+            PagingKind::SinglePage => Some(Paginator::SinglePage),
+            PagingKind::Cursor(keys) => Some(Paginator::Cursor(keys.clone())),
+            PagingKind::JsonLink(keys) => Some(Paginator::JsonLink(keys.clone())),
+            PagingKind::HeaderLink(keys) => Some(Paginator::HeaderLink(keys.clone())),
+            PagingKind::Auto | PagingKind::Offset(_) | PagingKind::PageNumber(_) | PagingKind::Keyset(_) => None,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Where two give a parameter the same name, the paginator wins over the bounds of the cursor, and those over `params`.
 
-use super::paginate::PageRequest;
+use super::paginate::{PageRequest, Paging};
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::origin::Origins;
@@ -85,6 +85,18 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
         add_body(&mut request, body, &scope)?;
     }
     Ok(request)
+}
+
+/// The request for the first page; `link`: an address that an answer gave for it.
+///
+/// # Errors
+/// As those of [`build`].
+pub fn first(client: &Client, resource: &Resource, scope: &Scope, link: Option<Url>) -> Result<Request> {
+    let page = match link {
+        Some(link) => PageRequest::at(link),
+        None => Paging::new(resource).first(),
+    };
+    build(client, resource, scope, &page)
 }
 
 /// The request that begins a session. An address that the file spells out is its own origin: the login's credentials go

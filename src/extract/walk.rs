@@ -4,14 +4,14 @@
 use super::ahead::Ahead;
 use super::envelope::Envelope;
 use super::fetch::{Fetched, Tries, fetch};
-use super::format::file::Files;
+use super::format::{self, file::Files};
 use super::page::{Page, PageSource};
 use super::paginate::{EndReason, Join, Joined, Next, PageFacts, PageRequest, PageSeen, Paging, SeenPages, Warning};
 use super::repeats::RepeatedKeys;
 use super::select::{RecordSelector, Selection};
 use crate::error::{Error, Kind, Result};
 use crate::http::{self, Credentials, HeaderMap, Http, Meter, Response};
-use crate::plan::model::{Client, FieldPath, Resource, ValueTest};
+use crate::plan::model::{Client, FieldPath, FormatKind, Paginator, Resource, ValueTest};
 use crate::plan::template::Scope;
 use arrow::array::ArrayRef;
 use bytes::Bytes;
@@ -55,6 +55,29 @@ pub struct Walk {
     /// Fields of an answer that the next request shows.
     body_fields: Vec<FieldPath>,
     asks_for_restart: bool,
+    first_answer: Option<FirstAnswer>,
+}
+
+/// The first answer of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstAnswer {
+    /// Method and URL, without secrets.
+    pub request: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What its body was read as.
+    pub format: FormatKind,
+    /// Content-Type, as the server sent it.
+    pub content_type: Option<String>,
+}
+
+/// What a walk found out by itself, as far as the file leaves it open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Choices {
+    /// Where the records are.
+    pub selector: Option<String>,
+    /// How pages follow each other.
+    pub paginator: Option<String>,
 }
 
 /// What a walk waits for.
@@ -107,6 +130,7 @@ impl Walk {
             asked: None,
             unreadable_count: 0,
             asks_for_restart: false,
+            first_answer: None,
         }
     }
 
@@ -181,8 +205,7 @@ impl Walk {
 
     /// Begins with a request of its own: an address that an answer gave for it.
     pub fn begin_at(&mut self, link: Url) {
-        self.state =
-            State::Ready(PageRequest { link: Some(link), is_whole: true, is_first: true, ..PageRequest::default() });
+        self.state = State::Ready(PageRequest::at(link));
     }
 
     /// Ends the walk although the list goes on.
@@ -264,6 +287,17 @@ impl Walk {
         self.selector.chosen()
     }
 
+    /// What was found out by itself so far.
+    pub fn choices(&self) -> Choices {
+        let paginator = self.paging.found().filter(|_| self.spec.resource.paginator == Paginator::Auto);
+        Choices { selector: self.chosen_selector(), paginator: paginator.map(|found| found.to_string()) }
+    }
+
+    /// The first answer, once it is there.
+    pub fn first_answer(&self) -> Option<&FirstAnswer> {
+        self.first_answer.as_ref()
+    }
+
     /// Takes note of the ids of the page in hand, for which the decoder left out `repeated_within` records. Returns how many
     /// records have a key that came before in this walk.
     ///
@@ -289,6 +323,12 @@ impl Walk {
         let number = self.page_count + 1;
         let source = PageSource::of(&self.spec.resource, &response);
         if number == 1 {
+            self.first_answer = Some(FirstAnswer {
+                request: source.request.clone(),
+                status: response.status,
+                format: format::kind_of_answer(&self.spec.resource.format, &response.headers, &response.body),
+                content_type: response.header("content-type").map(str::to_owned),
+            });
             self.check_expectation(&source)?;
         }
         let selected = self.selector.select(&envelope);

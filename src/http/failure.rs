@@ -29,11 +29,16 @@ pub fn is_too_much(error: &Error) -> bool {
 
 /// A request in words: `GET https://host/path?x=1`. Without user and password, secrets replaced.
 pub fn describe(method: &str, url: &Url) -> String {
+    format!("{method} {}", shown_url(url))
+}
+
+/// A URL without user and password, secrets replaced.
+pub fn shown_url(url: &Url) -> String {
     let mut shown = url.clone();
     // Both fail only for URLs that can't have a user at all.
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
-    crate::secret::redact(&format!("{method} {shown}")).into_owned()
+    crate::secret::redact(shown.as_str()).into_owned()
 }
 
 /// The start of a body for an error or a log: secrets replaced, control characters escaped.

@@ -21,7 +21,7 @@ pub use actions::has_value;
 pub use auth::{Credentials, KeptTokens, Setting, resolve};
 pub use client::{Http, Validate, any_body};
 pub use download::Downloaded;
-pub use failure::{DECIDED_BY, describe, excerpt, is_too_much};
+pub use failure::{DECIDED_BY, describe, excerpt, is_too_much, shown_url};
 pub use limit::Limiter;
 pub use reqwest::header::HeaderMap;
 pub use retry::Pace;

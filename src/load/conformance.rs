@@ -422,6 +422,7 @@ pub(crate) fn a_reopened_warehouse_knows_what_was_committed(open: Opener, folder
     };
     let append = spec("load-3", "views", WriteDisposition::Append, &Catalog::default());
     load(&mut *warehouse, append, vec![vec![part]], &views);
+    let seen = warehouse.peek("shop", DATASET).unwrap().expect("a dataset");
     warehouse.close().unwrap();
 
     let (warehouse, stored) = opened(open, folder);
@@ -431,6 +432,8 @@ pub(crate) fn a_reopened_warehouse_knows_what_was_committed(open: Opener, folder
     assert_eq!(stored.catalogs, catalogs);
     assert_eq!(stored.last_load_id.as_deref(), Some("load-3"));
     assert_eq!(stored.warehouse_id, new.warehouse_id);
+    let of = |stored: Stored| (stored.cursors, stored.catalogs, stored.last_load_id, stored.warehouse_id);
+    assert_eq!(of(seen), of(stored), "a look tells what opening does");
     warehouse.close().unwrap();
 }
 

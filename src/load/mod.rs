@@ -10,6 +10,7 @@
 //! * Killed at any instant, the next `open` finds the last commit, whole.
 //! * Several loads may be open at once, each for another resource. They commit independently.
 //! * A destination is used from one thread.
+//! * One that was opened for reading takes no loads, and leaves the warehouse as it is. It need not be there yet.
 //! * Rows of a load are visible to nobody before its commit, also not to `parents`.
 
 pub mod bookkeeping;
@@ -216,6 +217,12 @@ pub trait Destination: Send {
     /// Readies the bookkeeping tables of a dataset, ends what a killed run left behind, and says what is known of a pipeline.
     fn open(&mut self, pipeline: &str, dataset: &str) -> Result<Stored>;
 
+    /// Says what is known of a pipeline, and changes nothing; `None`: the warehouse has no such dataset.
+    fn peek(&mut self, pipeline: &str, dataset: &str) -> Result<Option<Stored>>;
+
+    /// How many committed rows a root table has; of a table with versions, how many are current. None without the table.
+    fn row_count(&mut self, dataset: &str, table: &str) -> Result<u64>;
+
     /// Cursors of partitions, by partition; those without one are left out.
     fn cursors(
         &mut self,
@@ -261,6 +268,6 @@ pub trait Destination: Send {
     /// Rows of a list, from the one at the position `after` on, at most `limit` of them.
     fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<serde_json::Value>>>;
 
-    /// Flushes and closes.
+    /// Flushes and closes. A destination that was opened for reading leaves everything as it is.
     fn close(self: Box<Self>) -> Result<()>;
 }

@@ -7,7 +7,7 @@ use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
 use super::resource;
 use super::shutdown::Stop;
-use super::specs::{catalog_of, files_of, load_spec, reserved_names, stored_cursor};
+use super::specs::{RunOf, catalog_of, files_of, load_spec, reserved_names, stored_cursor};
 use super::unit::{Decoders, Task};
 use super::values::{bounds_of, render_vars};
 use super::warehouse::{self, Setup, Warehouse};
@@ -75,11 +75,11 @@ pub(super) struct Context {
 }
 
 /// Which resources take part in a run, by name.
-struct Selection {
+pub(super) struct Selection {
     /// Those that run.
-    running: HashSet<String>,
+    pub(super) running: HashSet<String>,
     /// Those whose rows are stored: a parent that nobody selected is fetched for its children only.
-    stored: HashSet<String>,
+    pub(super) stored: HashSet<String>,
 }
 
 /// Runs a pipeline.
@@ -113,10 +113,10 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     }
     let copy = readable_copy(settings, &pipeline, &location, &stored);
     let wire = Wire::new(&options.tape, network, &pipeline.name, started_at)?;
-    let limiter = wire.limiter(&settings.state_dir, &pipeline)?;
+    let limiter = wire.limiter(Some(&settings.state_dir), &pipeline)?;
     let (transport, pace) = (wire.transport.clone(), wire.pace);
     let http = Http::new(&pipeline.client, transport, limiter, options.stop.clone(), pace, options.permits);
-    let senders = wire.senders(&http, &settings.state_dir, &pipeline)?;
+    let senders = wire.senders(&http, Some(&settings.state_dir), &pipeline)?;
     let (warehouse, thread) = warehouse::start(Setup {
         destination,
         copy,
@@ -187,17 +187,17 @@ fn new_load_id(at: DateTime<Utc>) -> String {
     format!("{time}_{:06x}", rand::random::<u32>() & 0xff_ffff)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| broken("a background task ended without an answer").source(e))?
 }
 
-fn broken(message: &str) -> Error {
+pub(super) fn broken(message: &str) -> Error {
     Error::new(Kind::Internal, message)
 }
 
-fn check_names(pipeline: &Pipeline, wanted: &[String]) -> Result<()> {
+pub(super) fn check_names(pipeline: &Pipeline, wanted: &[String]) -> Result<()> {
     for name in wanted {
         if pipeline.resource(name).is_none() {
             let names: Vec<&str> = pipeline.resources.iter().map(|r| r.name.as_str()).collect();
@@ -270,7 +270,7 @@ fn readable_copy(settings: &Settings, pipeline: &Pipeline, location: &str, store
 
 /// Which resources run: those that were named, else those that are selected; and parents that they can't do without, because
 /// they are not selected themselves or nothing is known of them yet.
-fn select(pipeline: &Pipeline, wanted: &[String], stored: &Stored) -> Selection {
+pub(super) fn select(pipeline: &Pipeline, wanted: &[String], stored: &Stored) -> Selection {
     let chosen = |r: &Resource| if wanted.is_empty() { r.selected } else { wanted.contains(&r.name) };
     let mut running: HashSet<String> =
         pipeline.resources.iter().filter(|r| chosen(r)).map(|r| r.name.clone()).collect();
@@ -300,8 +300,9 @@ async fn run_resources(
     let progress = Progress::new(&running);
     let mut connections = Connections::new(&running);
     // A child may read its parent's committed rows although the parent itself does not run.
+    let run = RunOf { load_id: &context.load_id, loaded_at: context.loaded_at, is_fresh: context.full_refresh };
     for resource in &pipeline.resources {
-        let spec = load_spec(pipeline, resource, context, stored);
+        let spec = load_spec(pipeline, resource, &run, stored);
         let reserved = reserved_names(pipeline, resource, stored);
         let tracker = trackers.iter().find(|tracker| tracker.name == resource.name);
         let stages = tracker.map(|tracker| tracker.stages.clone()).unwrap_or_default();
@@ -366,7 +367,7 @@ pub(super) async fn ended_all(resources: Vec<watch::Receiver<()>>) {
 }
 
 /// Refuses to make a table anew for some of the resources that fill it: the rows of the others would be gone.
-fn check_full_refresh(pipeline: &Pipeline, selection: &Selection) -> Result<()> {
+pub(super) fn check_full_refresh(pipeline: &Pipeline, selection: &Selection) -> Result<()> {
     for resource in pipeline.resources.iter().filter(|r| selection.stored.contains(&r.name)) {
         let mut fellows = pipeline.fellows(resource).filter(|r| r.selected);
         if let Some(other) = fellows.find(|other| !selection.stored.contains(&other.name)) {

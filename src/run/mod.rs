@@ -4,6 +4,7 @@
 //! channels between them carry pages, so that a slow stage slows the others and memory stays flat.
 
 mod budget;
+pub mod connect;
 mod credentials;
 mod cursors_ahead;
 mod decoding;
@@ -11,9 +12,13 @@ pub mod engine;
 mod fanout;
 mod feed;
 mod filter;
+mod first_request;
 mod global;
 mod merging;
+pub mod outlook;
+pub mod preview;
 pub mod progress;
+pub mod rehearsal;
 pub mod report;
 mod resource;
 mod root;
@@ -21,6 +26,7 @@ mod rows;
 pub mod shutdown;
 mod specs;
 pub mod stages;
+mod survey;
 mod unit;
 mod unit_walk;
 mod values;

@@ -1,6 +1,5 @@
 //! What the parts of a run are given: loads, cursors, places of files.
 
-use super::engine::Context;
 use super::merging::{merge_spec, source_of};
 use crate::error::Result;
 use crate::extract::cursor::Position;
@@ -9,14 +8,23 @@ use crate::load::{LoadSpec, Stored};
 use crate::plan::model::{FormatKind, Pipeline, Resource};
 use crate::schema::catalog::Catalog;
 use crate::schema::names;
+use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 use std::path::Path;
 
+/// What the loads of all resources of a run have in common.
+pub(super) struct RunOf<'a> {
+    pub(super) load_id: &'a str,
+    pub(super) loaded_at: DateTime<Utc>,
+    /// Tables are made anew.
+    pub(super) is_fresh: bool,
+}
+
 /// The load of a resource.
-pub(super) fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Context, stored: &Stored) -> LoadSpec {
+pub(super) fn load_spec(pipeline: &Pipeline, resource: &Resource, run: &RunOf<'_>, stored: &Stored) -> LoadSpec {
     LoadSpec {
-        load_id: context.load_id.clone(),
-        loaded_at: context.loaded_at,
+        load_id: run.load_id.to_owned(),
+        loaded_at: run.loaded_at,
         pipeline: pipeline.name.clone(),
         dataset: pipeline.dataset.clone(),
         resource: resource.name.clone(),
@@ -28,7 +36,7 @@ pub(super) fn load_spec(pipeline: &Pipeline, resource: &Resource, context: &Cont
         merge: merge_spec(resource),
         descriptions: resource.columns.iter().filter_map(|c| Some((c.name.clone(), c.description.clone()?))).collect(),
         catalog: catalog_of(resource, stored),
-        fresh: context.full_refresh,
+        fresh: run.is_fresh,
     }
 }
 

@@ -85,6 +85,12 @@ impl Unit {
             line: Line::default(),
         }
     }
+
+    /// The unit where the last run left it.
+    #[must_use]
+    pub(super) fn starting_at(self, stored: Option<Position>) -> Unit {
+        Unit { position: stored.clone(), stored, ..self }
+    }
 }
 
 /// How a walk of a unit ended.
@@ -114,6 +120,8 @@ pub(super) enum Sink {
         /// There were too many to hold back; the unit has rows in the open load.
         spilled: bool,
     },
+    /// Nowhere: they are looked at.
+    Kept(Vec<PageRows>),
 }
 
 impl Sink {
@@ -143,7 +151,11 @@ impl Sink {
     /// Makes ready for a walk that begins again: what is held back is dropped. Returns its records; `None` if some rows are in
     /// the open load and would be there twice.
     pub(super) fn begin_again(&mut self, resource: &Resource) -> Option<u64> {
-        let dropped = self.held_back_records();
+        let dropped = self.held_back_records() + self.kept_records();
+        if let Sink::Kept(pages) = self {
+            pages.clear();
+            return Some(dropped);
+        }
         let is_in_load = !self.holds_back() || self.has_spilled();
         if is_in_load && !resource.has_ids_from_key() {
             return None;
@@ -158,8 +170,16 @@ impl Sink {
     /// Records that are held back.
     pub(super) fn held_back_records(&self) -> u64 {
         match self {
-            Sink::Direct(_) => 0,
+            Sink::Direct(_) | Sink::Kept(_) => 0,
             Sink::HeldBack { pages, .. } => pages.iter().map(PageRows::record_count).sum(),
+        }
+    }
+
+    /// Records that are there to be looked at.
+    pub(super) fn kept_records(&self) -> u64 {
+        match self {
+            Sink::Direct(_) | Sink::HeldBack { .. } => 0,
+            Sink::Kept(pages) => pages.iter().map(PageRows::record_count).sum(),
         }
     }
 
@@ -177,6 +197,10 @@ impl Sink {
                 if *bytes > HELD_BACK_BYTES {
                     self.release(resource).await?;
                 }
+                Ok(())
+            }
+            Sink::Kept(pages) => {
+                pages.push(page);
                 Ok(())
             }
         }

@@ -2,18 +2,18 @@
 
 use super::feed::Feed;
 use super::filter::{filtered, is_filtered};
+use super::first_request::{entry_link, show_slice, slice_of};
 use super::rows::{PageRows, leave_out};
 use super::stages::Stage;
 use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::batch::Decoded;
 use crate::batch::decode::{FILTERED, IsFiltered, REPEATED_KEY};
 use crate::error::{Error, Kind, Result};
-use crate::extract::cursor::{self, Go, Identity, Known, PageView, Position, Slice, Slices, Track, Verdict};
+use crate::extract::cursor::{self, Go, Identity, Known, PageView, Position, Slices, Track, Verdict};
 use crate::extract::{EndReason, Page, Walk, WalkSpec, request};
 use crate::http;
-use crate::http::origin::Origins;
 use crate::load::CursorRow;
-use crate::plan::model::{Action, CursorScope, CursorSource, Incremental, WriteDisposition};
+use crate::plan::model::{Action, CursorScope, Incremental, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::words::counted;
 use serde_json::Value;
@@ -21,7 +21,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use url::Url;
 
 /// The rule by which a record is left out that a page shares with the one before it.
 const OVERLAP: &str = "overlap";
@@ -74,9 +73,8 @@ impl<'a> UnitWalk<'a> {
         let mut scope = unit.scope.clone();
         let mut track = None;
         if let Some((incremental, bounds)) = task.cursor() {
-            let Some(slice) = slice_of(task, unit, &Slices::new(incremental, bounds))? else { return Ok(None) };
-            scope.cursor_start = slice.start_in_request(incremental)?;
-            scope.cursor_end = slice.end_in_request(incremental)?;
+            let Some(slice) = slice_of(resource, unit, &Slices::new(incremental, bounds))? else { return Ok(None) };
+            show_slice(&mut scope, &slice, incremental)?;
             let known = Known {
                 stored: unit.stored.clone(),
                 before: unit.position.clone(),
@@ -101,7 +99,7 @@ impl<'a> UnitWalk<'a> {
         if unit.stored.is_some() {
             task.tracker.resumed.store(true, Ordering::Relaxed);
         }
-        if let Some(link) = entry_link(task, unit)? {
+        if let Some(link) = entry_link(&context.client, resource, unit)? {
             walk.begin_at(link);
         }
         Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track, restart_count: 0, too_much: None }))
@@ -170,6 +168,11 @@ impl<'a> UnitWalk<'a> {
         };
         *self = UnitWalk { restart_count, ..fresh };
         Ok(())
+    }
+
+    /// The walk itself, to be looked at.
+    pub(super) fn walk(&self) -> &Walk {
+        &self.walk
     }
 
     /// What the walk has come to, once there are no more pages.
@@ -404,40 +407,11 @@ impl<'a> UnitWalk<'a> {
     }
 }
 
-/// The slice that a unit walks; `None` when its range is complete or lies in the future.
-fn slice_of(task: &Task, unit: &Unit, slices: &Slices<'_>) -> Result<Option<Slice>> {
-    if let Some(slice) = &unit.slice {
-        return Ok(Some(slice.clone()));
-    }
-    let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref());
-    slices.first(stored).map_err(|error| error.with("resource", &task.resource.name))
-}
-
 /// The cursor that a unit has for itself, if it moved.
 fn own_cursor(task: &Task, unit: &Unit, incremental: &Incremental, position: Option<&Position>) -> Option<CursorRow> {
     let is_own = unit.partition.is_empty() || incremental.scope == CursorScope::Partition;
     let moved = position.filter(|position| unit.position.as_ref() != Some(position));
     moved.filter(|_| is_own).map(|position| task.cursor_row(&unit.partition, position))
-}
-
-/// The address that the last run was given for this one's first request.
-fn entry_link(task: &Task, unit: &Unit) -> Result<Option<Url>> {
-    let Some(incremental) = &task.resource.incremental else { return Ok(None) };
-    let is_address = matches!(incremental.source, CursorSource::Response(_)) && !incremental.sends_start;
-    let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref()).filter(|_| is_address);
-    let Some(stored) = stored.filter(|value| cursor::is_address(value.text())) else { return Ok(None) };
-    let client = &task.context.client;
-    let place = |error: Error| error.with("resource", &task.resource.name).with("cursor", stored.text());
-    let base = client.base_url.render(&unit.scope)?;
-    let link = base
-        .join(stored.text())
-        .map_err(|cause| place(Error::new(Kind::State, "the stored cursor is not an address").source(cause)))?;
-    Origins::new(&base, &client.allowed_hosts).reach(&link).map_err(|cause| {
-        place(Error::new(Kind::Config, "the stored cursor leads to a host that is not allowed"))
-            .hint("add the host to `allowed_hosts` of [client]")
-            .source(cause)
-    })?;
-    Ok(Some(link))
 }
 
 /// What tells the records of a page apart.

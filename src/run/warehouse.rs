@@ -182,6 +182,14 @@ impl Warehouse {
         self.call(move |owner| owner.parents(&resource, &fields, &wanted)).await?
     }
 
+    /// How many committed rows a record table has.
+    ///
+    /// # Errors
+    /// The warehouse could not be read.
+    pub async fn row_count(&self, table: String) -> Result<u64> {
+        self.call(move |owner| owner.destination.row_count(&owner.dataset, &table)).await?
+    }
+
     /// Runs a reading query and puts its rows aside. `folder` is what the files it names are relative to.
     ///
     /// # Errors

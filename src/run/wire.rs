@@ -64,22 +64,24 @@ impl Wire {
         Ok(Wire { transport, pace: Pace::RealTime, player: None })
     }
 
-    /// The rate windows of all requests. A tape has none, and leaves those of the API alone.
+    /// The rate windows of all requests. A tape has none, and leaves those of the API alone. Without a state directory the
+    /// windows are those of this process.
     ///
     /// # Errors
     /// As those of [`Limiter::open`].
-    pub(super) fn limiter(&self, state_dir: &Path, pipeline: &Pipeline) -> Result<Limiter> {
-        self.windows(state_dir.join(format!("{}.limits", pipeline.name)), &pipeline.client.rate_limits)
+    pub(super) fn limiter(&self, state_dir: Option<&Path>, pipeline: &Pipeline) -> Result<Limiter> {
+        let path = state_dir.map(|dir| dir.join(format!("{}.limits", pipeline.name)));
+        self.windows(path, &pipeline.client.rate_limits)
     }
 
     /// The senders of the resources: what a resource says of tries and rates holds for its own requests.
     ///
     /// # Errors
     /// As those of [`Limiter::open`].
-    pub(super) fn senders(&self, http: &Http, state_dir: &Path, pipeline: &Pipeline) -> Result<Senders> {
+    pub(super) fn senders(&self, http: &Http, state_dir: Option<&Path>, pipeline: &Pipeline) -> Result<Senders> {
         let sender = |resource: &Resource| {
             // No pipeline has an `@` in its name, so that this is no other pipeline's file.
-            let path = state_dir.join(format!("{}@{}.limits", pipeline.name, resource.table));
+            let path = state_dir.map(|dir| dir.join(format!("{}@{}.limits", pipeline.name, resource.table)));
             let limiter = match resource.rate_limits.as_slice() {
                 [] => None,
                 limits => Some(self.windows(path, limits)?),
@@ -89,9 +91,9 @@ impl Wire {
         Ok(Senders(pipeline.resources.iter().map(sender).collect::<Result<_>>()?))
     }
 
-    fn windows(&self, path: PathBuf, limits: &[RateLimit]) -> Result<Limiter> {
+    fn windows(&self, path: Option<PathBuf>, limits: &[RateLimit]) -> Result<Limiter> {
         match self.pace {
-            Pace::RealTime => Limiter::open(Some(path), limits),
+            Pace::RealTime => Limiter::open(path, limits),
             Pace::Instant => Limiter::open(None, &[]),
         }
     }

@@ -49,6 +49,19 @@ pub enum ColumnType {
 pub const DECIMAL_DIGITS_MAX: u8 = 38;
 
 impl ColumnType {
+    /// Whether its values are numbers.
+    pub fn is_number(self) -> bool {
+        match self {
+            ColumnType::BigInt | ColumnType::HugeInt | ColumnType::Decimal(..) | ColumnType::Double => true,
+            ColumnType::Boolean
+            | ColumnType::Date
+            | ColumnType::Timestamp
+            | ColumnType::TimestampTz
+            | ColumnType::Varchar
+            | ColumnType::Json => false,
+        }
+    }
+
     /// The Arrow type in which values of this type travel. HUGEINT travels as `Decimal128(38, 0)`, JSON as text.
     pub fn arrow(self) -> DataType {
         match self {

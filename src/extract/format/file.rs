@@ -88,6 +88,12 @@ impl Files {
         }
     }
 
+    /// The same files, named alike, in another folder.
+    #[must_use]
+    pub fn kept_in(self, folder: PathBuf) -> Files {
+        Files { folder, ..self }
+    }
+
     /// A name for the next body.
     ///
     /// # Errors

@@ -110,6 +110,11 @@ fn read_one(
     Envelope::of_json(json.into(), None)
 }
 
+/// What the body of an answer is. Of an archive, the format of its members is not looked at.
+pub(super) fn kind_of_answer(format: &BodyFormat, headers: &HeaderMap, body: &[u8]) -> FormatKind {
+    kind_of(format, &media_type(headers), body)
+}
+
 /// What a body is: what the file says, else what its Content-Type says, else JSON.
 fn kind_of(format: &BodyFormat, media_type: &str, body: &[u8]) -> FormatKind {
     if let Some(kind) = format.kind {

@@ -156,6 +156,7 @@ pub(crate) fn a_changed_record_has_a_new_version_and_its_old_one_is_closed(open:
     let settled = run(&mut *warehouse, merging(2, &rule, false), &calls);
     assert_eq!(settled, Settled { rows: counts(1, 1), repeated: 1, unchanged: 1, ..Settled::default() });
     assert_eq!(current(&mut *warehouse), ["mon 2", "tue 3"]);
+    assert_eq!(warehouse.row_count(DATASET, "days").unwrap(), 2, "current versions");
     assert_eq!(found(&mut *warehouse).1, ["mon", "mon", "tue"], "child rows of past versions stay");
     // Back to what it was.
     let settled = run(&mut *warehouse, merging(3, &rule, false), &[&[(1, "mon", 1, false)]]);

@@ -63,34 +63,51 @@ pub(super) fn open(settings: &Settings) -> Result<Connection> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| at(&path, "the warehouse's folder could not be made").source(e))?;
     }
-    let text = path.to_str().ok_or_else(|| {
-        at(&path, "the warehouse's path is not valid UTF-8, which DuckDB needs").hint("choose another folder or name")
-    })?;
+    let text = path.to_str().ok_or_else(|| not_utf8(&path))?;
     create_if_missing(&path, config(settings)?)?;
+    // The size of row groups can be said in no other way.
+    attach(&path, text, settings, &format!("ROW_GROUP_SIZE {ROW_GROUP_ROWS}"))
+}
+
+/// Opens the file for reading, as it is. Where there is none, or an empty one, a database in memory stands for it.
+pub(super) fn open_to_read(settings: &Settings) -> Result<Connection> {
+    let path = std::path::absolute(&settings.path)
+        .map_err(|e| at(&settings.path, "the warehouse's path cannot be used").source(e))?;
+    if std::fs::metadata(&path).map_or(true, |found| found.is_file() && found.len() == 0) {
+        return in_memory();
+    }
+    let text = path.to_str().ok_or_else(|| not_utf8(&path))?;
+    attach(&path, text, settings, "READ_ONLY")
+}
+
+/// Attaches the file, as soon as nobody else holds it.
+fn attach(path: &Path, text: &str, settings: &Settings, options: &str) -> Result<Connection> {
     let start = Instant::now();
     loop {
-        let said = match attached(text, config(settings)?) {
+        let said = match attached(text, config(settings)?, options) {
             Ok(connection) => return Ok(connection),
             Err(cause) => Message::new(&cause.to_string()),
         };
         if !is_held(said.text()) || start.elapsed() >= settings.lock_wait {
-            return Err(refusal(&path, said, settings.lock_wait));
+            return Err(refusal(path, said, settings.lock_wait));
         }
         std::thread::sleep(LOCK_POLL);
     }
 }
 
-/// A connection to the file, which is attached because the size of row groups can be said in no other way.
-fn attached(path: &str, config: Config) -> ::duckdb::Result<Connection> {
+fn not_utf8(path: &Path) -> Error {
+    at(path, "the warehouse's path is not valid UTF-8, which DuckDB needs").hint("choose another folder or name")
+}
+
+/// A connection to the file.
+fn attached(path: &str, config: Config, options: &str) -> ::duckdb::Result<Connection> {
     // What does not fit into memory goes where it would go if the file had been opened itself.
     let config = config.with("temp_directory", format!("{path}.tmp"))?;
     let connection = Connection::open_in_memory_with_flags(config)?;
     let name = sql::name(&database_name(Path::new(path)));
     // An absolute path is always a file to DuckDB; `name:` would load an extension.
     let file = sql::literal(path);
-    connection.execute_batch(&format!(
-        "ATTACH {file} AS {name} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_ROWS}); USE {name}.main"
-    ))?;
+    connection.execute_batch(&format!("ATTACH {file} AS {name} (TYPE duckdb, {options}); USE {name}.main"))?;
     Ok(connection)
 }
 

@@ -51,6 +51,16 @@ pub struct DuckDb {
     loads_begun: u64,
     publish: Option<PathBuf>,
     lists: Lists,
+    access: Access,
+}
+
+/// What a warehouse was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Loads.
+    Write,
+    /// Looking at it: nothing is changed, nothing is made.
+    Read,
 }
 
 impl DuckDb {
@@ -59,7 +69,28 @@ impl DuckDb {
     /// # Errors
     /// The file is held, is no DuckDB database, or was written by a DuckDB that this program cannot read. It is unchanged.
     pub fn new(settings: &Settings) -> Result<Self> {
-        let session = Session::first(file::open(settings)?)?;
+        DuckDb::over(file::open(settings)?, settings, Access::Write)
+    }
+
+    /// Opens the file for reading; waits while another process writes to it. Where there is no file, the warehouse is an empty
+    /// one in memory.
+    ///
+    /// # Errors
+    /// As those of [`DuckDb::new`].
+    pub fn reading(settings: &Settings) -> Result<Self> {
+        DuckDb::over(file::open_to_read(settings)?, settings, Access::Read)
+    }
+
+    /// A warehouse in memory that knows nothing, for queries over other files.
+    ///
+    /// # Errors
+    /// DuckDB could not be started.
+    pub fn nothing() -> Result<Self> {
+        DuckDb::over(file::in_memory()?, &Settings::new(""), Access::Read)
+    }
+
+    fn over(connection: ::duckdb::Connection, settings: &Settings, access: Access) -> Result<Self> {
+        let session = Session::first(connection)?;
         let recasts = Recasts::register(&session)?;
         let names = session.query("SELECT current_database() AS name")?;
         let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
@@ -74,6 +105,7 @@ impl DuckDb {
             loads_begun: 0,
             publish: settings.publish.clone(),
             lists: Lists::default(),
+            access,
         })
     }
 
@@ -126,6 +158,16 @@ impl DuckDb {
         if self.column_types(place, book::META.name)?.is_empty() {
             self.in_transaction(|session| create_books(session, place))?;
         }
+        let warehouse_id = self.identity(place)?;
+        // A table that came later than the warehouse.
+        if self.column_types(place, book::DISCARDED.name)?.is_empty() {
+            self.session.run(&sql::create_own_table(place, &book::DISCARDED))?;
+        }
+        Ok(warehouse_id)
+    }
+
+    /// The warehouse's identifier, once its bookkeeping tables were found to be of a kind that we know.
+    fn identity(&self, place: &Place) -> Result<String> {
         let rows = self.session.query(&format!("SELECT key, value FROM {}", place.table(book::META.name)))?;
         let mut meta = HashMap::new();
         for batch in &rows {
@@ -136,10 +178,6 @@ impl DuckDb {
         let value = |key| meta.get(&Some(key)).copied();
         book::check_format_version(value(book::FORMAT_VERSION_KEY).unwrap_or_default())
             .map_err(|e| e.with("file", self.path.display()))?;
-        // A table that came later than the warehouse.
-        if self.column_types(place, book::DISCARDED.name)?.is_empty() {
-            self.session.run(&sql::create_own_table(place, &book::DISCARDED))?;
-        }
         Ok(value(book::WAREHOUSE_ID_KEY).unwrap_or_default().to_owned())
     }
 
@@ -164,6 +202,18 @@ impl DuckDb {
         Ok(id.map(str::to_owned))
     }
 
+    /// What is known of a pipeline.
+    fn known(&self, place: &Place, pipeline: &str, warehouse_id: String) -> Result<Stored> {
+        let of_pipeline = format!("pipeline = {}", sql::literal(pipeline));
+        let of_resources = format!("{of_pipeline} AND \"partition\" = ''");
+        Ok(Stored {
+            cursors: book::cursors(&self.rows(place, &book::STATE, &of_resources)?)?,
+            catalogs: book::catalogs(&self.rows(place, &book::COLUMNS, &of_pipeline)?)?,
+            last_load_id: self.last_load_id(place, pipeline)?,
+            warehouse_id,
+        })
+    }
+
     /// Rows of a bookkeeping table that meet a condition.
     fn rows(&self, place: &Place, table: &book::OwnTable, condition: &str) -> Result<Vec<RecordBatch>> {
         let columns = sql::list(table.column_names());
@@ -180,14 +230,25 @@ impl Destination for DuckDb {
         let place = self.place(dataset);
         let warehouse_id = self.prepare(&place)?;
         self.end_killed_loads(&place, pipeline)?;
-        let of_pipeline = format!("pipeline = {}", sql::literal(pipeline));
-        let of_resources = format!("{of_pipeline} AND \"partition\" = ''");
-        Ok(Stored {
-            cursors: book::cursors(&self.rows(&place, &book::STATE, &of_resources)?)?,
-            catalogs: book::catalogs(&self.rows(&place, &book::COLUMNS, &of_pipeline)?)?,
-            last_load_id: self.last_load_id(&place, pipeline)?,
-            warehouse_id,
-        })
+        self.known(&place, pipeline, warehouse_id)
+    }
+
+    fn peek(&mut self, pipeline: &str, dataset: &str) -> Result<Option<Stored>> {
+        let place = self.place(dataset);
+        if self.column_types(&place, book::META.name)?.is_empty() {
+            return Ok(None);
+        }
+        let warehouse_id = self.identity(&place)?;
+        self.known(&place, pipeline, warehouse_id).map(Some)
+    }
+
+    fn row_count(&mut self, dataset: &str, table: &str) -> Result<u64> {
+        let place = self.place(dataset);
+        let types = self.column_types(&place, table)?;
+        if types.is_empty() {
+            return Ok(0);
+        }
+        self.session.count_rows(&place.table(table), types.contains_key(book::VALID_TO))
     }
 
     fn cursors(
@@ -197,7 +258,9 @@ impl Destination for DuckDb {
         resource: &str,
         partitions: &[String],
     ) -> Result<HashMap<String, String>> {
-        if partitions.is_empty() {
+        let place = self.place(dataset);
+        let is_new = self.access == Access::Read && self.column_types(&place, book::STATE.name)?.is_empty();
+        if partitions.is_empty() || is_new {
             return Ok(HashMap::new());
         }
         let wanted: Vec<String> = partitions.iter().map(|partition| sql::literal(partition)).collect();
@@ -207,11 +270,14 @@ impl Destination for DuckDb {
             sql::literal(resource),
             wanted.join(", "),
         );
-        let rows = self.rows(&self.place(dataset), &book::STATE, &condition)?;
+        let rows = self.rows(&place, &book::STATE, &condition)?;
         Ok(book::cursors(&rows)?.into_iter().map(|row| (row.partition, row.value)).collect())
     }
 
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {
+        if self.access == Access::Read {
+            return Err(internal("a load was begun in a warehouse that is open for reading"));
+        }
         let place = self.place(&spec.dataset);
         let load = Load::begin(self.session.another(&self.database_name)?, place, self.recasts.clone(), spec)?;
         self.loads_begun += 1;
@@ -271,6 +337,9 @@ impl Destination for DuckDb {
         self.lists = Lists::default();
         // Loads that are still open roll back as their connections close.
         self.loads.clear();
+        if self.access == Access::Read {
+            return Ok(());
+        }
         // The write-ahead log goes into the file: nothing stays beside it.
         self.session.run("CHECKPOINT").map_err(|e| e.with("file", self.path.display()))?;
         reach(Point::Checkpointed);

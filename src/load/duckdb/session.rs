@@ -2,6 +2,7 @@
 
 use super::sql;
 use crate::error::{Error, Kind, Result};
+use crate::load::bookkeeping;
 use ::duckdb::Connection;
 use ::duckdb::vtab::arrow::{ArrowBatchRegistration, ArrowVTab};
 use arrow::array::RecordBatch;
@@ -55,6 +56,14 @@ impl Session {
     pub(super) fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         let mut statement = self.0.prepare(sql).map_err(refused)?;
         statement.stream_arrow([]).and_then(Iterator::collect).map_err(refused)
+    }
+
+    /// How many rows a table or view has; with `current`, how many that are current versions.
+    pub(in crate::load) fn count_rows(&self, table: &str, current: bool) -> Result<u64> {
+        let condition =
+            if current { format!("{} IS NULL", sql::name(bookkeeping::VALID_TO)) } else { "true".to_owned() };
+        let query = format!("SELECT CAST(count(*) AS BIGINT) FROM {table} WHERE {condition}");
+        self.0.query_row(&query, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(refused)
     }
 
     /// Runs a query over a batch and collects its rows.

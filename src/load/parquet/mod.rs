@@ -32,6 +32,7 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+use super::bookkeeping::META;
 use super::duckdb::lists::Lists;
 use super::merge::Settled;
 use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
@@ -96,8 +97,8 @@ pub struct ParquetFolder {
     /// Folders that gave up their place, and when.
     retired: Vec<(Instant, PathBuf)>,
     steps: Steps,
-    /// Held for as long as this lives.
-    _lock: Lock,
+    /// Held for as long as this lives; none: the folder is only read.
+    lock: Option<Lock>,
 }
 
 impl ParquetFolder {
@@ -112,7 +113,16 @@ impl ParquetFolder {
         files::create_folder(&layout.hidden())?;
         let subject = format!("the Parquet folder {}", folder.display());
         let lock = Lock::acquire(&layout.lock(), Claim { subject: &subject, command, wait: lock_wait })?;
-        Ok(ParquetFolder {
+        Ok(ParquetFolder::over(layout, options, Some(lock)))
+    }
+
+    /// A folder for reading. It need not be there.
+    pub fn reading(folder: &Path) -> Self {
+        ParquetFolder::over(Layout::new(folder), Options::default(), None)
+    }
+
+    fn over(layout: Layout, options: Options, lock: Option<Lock>) -> Self {
+        ParquetFolder {
             layout,
             options,
             opened: HashSet::new(),
@@ -122,8 +132,8 @@ impl ParquetFolder {
             lists: Lists::default(),
             retired: Vec::new(),
             steps: Steps::default(),
-            _lock: lock,
-        })
+            lock,
+        }
     }
 
     /// Ends what a killed process left: a commit is rolled forward, anything else is removed.
@@ -253,6 +263,19 @@ impl Destination for ParquetFolder {
         book::stored(&place, pipeline)
     }
 
+    fn peek(&mut self, pipeline: &str, dataset: &str) -> Result<Option<Stored>> {
+        let place = self.layout.dataset(dataset);
+        if place.row_files(META.name)?.is_empty() {
+            return Ok(None);
+        }
+        book::check_format(&place)?;
+        book::stored(&place, pipeline).map(Some)
+    }
+
+    fn row_count(&mut self, dataset: &str, table: &str) -> Result<u64> {
+        views::row_count(&self.layout, dataset, table)
+    }
+
     fn cursors(
         &mut self,
         pipeline: &str,
@@ -264,6 +287,9 @@ impl Destination for ParquetFolder {
     }
 
     fn begin(&mut self, spec: LoadSpec) -> Result<Ticket> {
+        if self.lock.is_none() {
+            return Err(Error::new(Kind::Internal, "a load was begun in a folder that is only read"));
+        }
         self.tickets += 1;
         let place = self.layout.dataset(&spec.dataset);
         let folder = place.load(self.tickets);

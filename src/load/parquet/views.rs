@@ -2,7 +2,9 @@
 
 use super::files;
 use super::layout::Layout;
+use super::rows;
 use crate::error::Result;
+use crate::load::bookkeeping::VALID_TO;
 use crate::load::duckdb::file;
 use crate::load::duckdb::session::Session;
 use crate::load::duckdb::sql;
@@ -35,6 +37,14 @@ pub(super) fn session(layout: &Layout) -> Result<Session> {
         }
     }
     Ok(session)
+}
+
+/// How many rows a root table has; of a table with versions, how many are current.
+pub(super) fn row_count(layout: &Layout, dataset: &str, table: &str) -> Result<u64> {
+    let Some(file) = layout.dataset(dataset).row_files(table)?.into_iter().next() else { return Ok(0) };
+    let has_versions = rows::reader(&file)?.schema().field_with_name(VALID_TO).is_ok();
+    let table = format!("{}.{}", schema(dataset), sql::name(table));
+    session(layout)?.count_rows(&table, has_versions)
 }
 
 /// Names of the folders in a folder, ours left out.

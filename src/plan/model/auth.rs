@@ -34,6 +34,25 @@ pub enum Auth {
     Digest(Login),
 }
 
+impl Auth {
+    /// Its `type`, as the file has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Auth::None => "none",
+            Auth::Bearer { .. } => "bearer",
+            Auth::HttpBasic(_) => "http_basic",
+            Auth::ApiKey { .. } => "api_key",
+            Auth::OAuth2(oauth2) => match oauth2.grant {
+                Grant::ClientCredentials => "oauth2_client_credentials",
+                Grant::RefreshToken { .. } => "oauth2_refresh_token",
+            },
+            Auth::Jwt(_) => "jwt",
+            Auth::Session(_) => "session",
+            Auth::Digest(_) => "digest",
+        }
+    }
+}
+
 /// A user with a password.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Login {

@@ -53,6 +53,20 @@ pub struct RateLimit {
     pub per: Duration,
 }
 
+impl std::fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let window = match self.per.as_secs() {
+            1 if self.per.subsec_nanos() == 0 => "second".to_owned(),
+            60 => "minute".to_owned(),
+            3_600 => "hour".to_owned(),
+            86_400 => "day".to_owned(),
+            _ if self.per.subsec_nanos() > 0 => format!("{}ms", self.per.as_millis()),
+            seconds => format!("{seconds}s"),
+        };
+        write!(f, "{}/{window}", self.count)
+    }
+}
+
 /// When to try again, and for how long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {

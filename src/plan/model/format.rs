@@ -37,6 +37,19 @@ pub enum FormatKind {
     File,
 }
 
+impl FormatKind {
+    /// Its name, as the file has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FormatKind::Json => "json",
+            FormatKind::Jsonl => "jsonl",
+            FormatKind::Csv => "csv",
+            FormatKind::Xml => "xml",
+            FormatKind::File => "file",
+        }
+    }
+}
+
 /// How CSV is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvFormat {

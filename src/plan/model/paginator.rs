@@ -1,6 +1,7 @@
 //! How the next page is found, and when an answer is ready.
 
 use super::FieldPath;
+use std::fmt;
 use std::time::Duration;
 
 /// How the next page is found.
@@ -67,6 +68,41 @@ impl Paginator {
             | Paginator::HeaderLink(_) => 1,
         }
     }
+}
+
+/// How pages follow each other, in a few words.
+impl fmt::Display for Paginator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Paginator::Auto => f.write_str("auto, from the first answer"),
+            Paginator::SinglePage => f.write_str("single_page"),
+            Paginator::Offset(keys) => write!(f, "offset, {} at a time", keys.limit),
+            Paginator::PageNumber(keys) => match keys.page_size {
+                Some(size) => write!(f, "page_number from {}, {size} at a time", keys.base_page),
+                None => write!(f, "page_number from {}", keys.base_page),
+            },
+            Paginator::Cursor(keys) => {
+                let place = match &keys.cursor {
+                    TokenPlace::Body(paths) => format!("cursor at {}", any_of(paths)),
+                    TokenPlace::Header(name) => format!("header_cursor in {name}"),
+                };
+                match &keys.cursor_param {
+                    Some(param) => write!(f, "{place}, sent as {param}"),
+                    None => f.write_str(&place),
+                }
+            }
+            Paginator::Keyset(keys) => write!(f, "keyset by {}", keys.field),
+            Paginator::JsonLink(keys) => write!(f, "json_link at {}", any_of(&keys.next_url_paths)),
+            Paginator::HeaderLink(keys) => match &keys.next_url_header {
+                Some(header) => write!(f, "header_link in {header}"),
+                None => write!(f, "header_link, rel={}", keys.links_next_key),
+            },
+        }
+    }
+}
+
+fn any_of(paths: &[FieldPath]) -> String {
+    paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 /// Where a total is told, and of what.

@@ -2,7 +2,7 @@
 
 use super::member::Member;
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{BodySpec, FieldPath, JsonTemplate, ParentBatch, RequestSpec, Text};
+use crate::plan::model::{BodySpec, FieldPath, JsonTemplate, ParentBatch, RequestSpec, Resource, Text};
 use crate::plan::template::{Template, text_of};
 use serde_json::{Map, Value};
 
@@ -35,6 +35,12 @@ impl Batch {
             None => {}
         }
         Batch { spec, in_url, in_text, members: Vec::new(), url_bytes: 0 }
+    }
+
+    /// The batch of a resource that asks for several parents at a time.
+    pub(super) fn of(resource: &Resource) -> Option<Self> {
+        let spec = resource.parent.as_ref()?.batch.clone()?;
+        Some(Batch::new(spec, &resource.request))
     }
 
     pub(super) fn separator(&self) -> &str {

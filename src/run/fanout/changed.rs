@@ -1,9 +1,10 @@
 //! `parents = "changed"`: up to which load the children of all parents are there.
 
+use super::super::warehouse::Warehouse;
 use super::Fanout;
 use crate::error::{Error, Kind, Result};
 use crate::load::{CursorRow, PARENTS_ASKED};
-use crate::plan::model::{Parent, ParentScope};
+use crate::plan::model::{Parent, ParentScope, Resource};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -44,23 +45,26 @@ fn which(spec: &Parent) -> Option<String> {
     (!is_plain).then(|| format!("{:016x}", xxh3_64(text.as_bytes())))
 }
 
+/// The load up to which the children of all parents are there; none if all parents are to be asked for.
+///
+/// # Errors
+/// The warehouse can't be read, or the state is not what Pintail wrote.
+pub(super) async fn stored_asked_until(warehouse: &Warehouse, resource: &Resource) -> Result<Option<String>> {
+    let spec = resource.parent.as_ref().filter(|spec| spec.scope == ParentScope::Changed);
+    let Some(spec) = spec else { return Ok(None) };
+    let stored = warehouse.cursors(&resource.name, vec![PARENTS_ASKED.to_owned()]).await?;
+    let Some(text) = stored.get(PARENTS_ASKED) else { return Ok(None) };
+    let asked: AskedUntil = serde_json::from_str(text).map_err(|cause| {
+        Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
+            .with("resource", &resource.name)
+            .source(cause)
+    })?;
+    Ok(asked.load_id(spec))
+}
+
 impl Fanout<'_> {
     fn changed(&self) -> Option<&Parent> {
         self.relation.parent.as_ref().map(|(spec, _)| spec).filter(|spec| spec.scope == ParentScope::Changed)
-    }
-
-    /// The load up to which the children of all parents are there; none if all parents are to be asked for.
-    pub(super) async fn stored_asked_until(&self) -> Result<Option<String>> {
-        let (context, resource) = (&self.task.context, &self.task.resource);
-        let Some(spec) = self.changed().filter(|_| !context.full_refresh) else { return Ok(None) };
-        let stored = context.warehouse.cursors(&resource.name, vec![PARENTS_ASKED.to_owned()]).await?;
-        let Some(text) = stored.get(PARENTS_ASKED) else { return Ok(None) };
-        let asked: AskedUntil = serde_json::from_str(text).map_err(|cause| {
-            Error::new(Kind::State, "the state of a child resource is not what Pintail wrote")
-                .with("resource", &resource.name)
-                .source(cause)
-        })?;
-        Ok(asked.load_id(spec))
     }
 
     /// Says that the children of all parents are there, this run's included.

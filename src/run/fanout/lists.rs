@@ -226,6 +226,23 @@ impl Lists {
         Ok(None)
     }
 
+    /// How many combinations there are: each list is read once.
+    ///
+    /// # Errors
+    /// A list could not be read to its end.
+    pub(super) async fn combination_count(&mut self) -> Result<u64> {
+        let mut product: u64 = 1;
+        for reader in &mut self.readers {
+            let mut row_count: u64 = 0;
+            while reader.next().await?.is_some() {
+                row_count += 1;
+            }
+            product = product.saturating_mul(row_count);
+        }
+        self.rewind();
+        Ok(product)
+    }
+
     /// Goes back to the first combination.
     pub(super) fn rewind(&mut self) {
         self.begun = false;

@@ -1,6 +1,7 @@
 //! From a candidate to what a request sequence needs of it: who it is, what expressions see, which columns its rows get.
 
 use super::super::feed::Line;
+use super::Sources;
 use super::lists::Combination;
 use super::source::Candidate;
 use crate::error::{Error, Kind};
@@ -14,6 +15,16 @@ pub(super) struct Relation {
     /// The parents, and the fields of the values of each one's rows, in order.
     pub(super) parent: Option<(Parent, Vec<Vec<FieldPath>>)>,
     pub(super) partitions: Option<Partitions>,
+}
+
+impl Relation {
+    /// What a resource runs for, by its sources.
+    pub(super) fn of(sources: &Sources) -> Relation {
+        Relation {
+            parent: sources.parents.as_ref().map(|p| (p.spec.clone(), p.fields.clone())),
+            partitions: sources.partitions.clone(),
+        }
+    }
 }
 
 /// A candidate that can be asked for.

@@ -10,6 +10,7 @@
 mod batch;
 mod changed;
 mod connect;
+mod first;
 mod job;
 mod list_file;
 mod lists;
@@ -20,26 +21,29 @@ mod parents;
 mod source;
 
 pub(super) use connect::Connections;
+pub(super) use first::FirstUnits;
 pub(super) use lists::check_files;
-pub(super) use parents::Progress;
+pub(super) use own::OwnRows;
+pub(super) use parents::{Live, Parents, Progress, fields_of};
 
 use super::cursors_ahead::CursorsAhead;
 use super::engine::ended_all;
 use super::global::GlobalCursor;
 use super::resource::{Outcome, checkpoint};
-use super::unit::{Task, Unit};
+use super::unit::Task;
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::Position;
 use crate::load::CursorRow;
 use crate::plan::model::{OnMissingField, Partitions};
 use batch::Batch;
+use changed::stored_asked_until;
+use first::unit_of;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use job::{Done, Job, run_unit};
 use lists::Lists;
 use member::{Member, NoMember, Relation};
 use outcome::{Counts, concerns_all, is_gone};
-use own::OwnRows;
-use parents::{CameThrough, ParentPages, Parents, fields_of};
+use parents::{CameThrough, ParentPages};
 use serde_json::Value;
 use source::{Candidate, Candidates};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -102,13 +106,9 @@ struct Fanout<'a> {
 
 pub(super) async fn run(task: &Arc<Task>, sources: Sources, stored: Option<Position>) -> Outcome {
     let mut sources = sources;
-    let parents = sources.parents.as_ref();
-    let relation = Relation {
-        parent: parents.map(|p| (p.spec.clone(), p.fields.clone())),
-        partitions: sources.partitions.clone(),
-    };
-    let batch = parents.and_then(|p| p.spec.batch.clone()).map(|spec| Batch::new(spec, &task.resource.request));
-    let came_through = parents.map(|p| p.came_through.clone()).unwrap_or_default();
+    let relation = Relation::of(&sources);
+    let batch = Batch::of(&task.resource);
+    let came_through = sources.parents.as_ref().map(|p| p.came_through.clone()).unwrap_or_default();
     let own = std::mem::take(&mut sources.own);
     let mut fanout = Fanout {
         task,
@@ -144,8 +144,8 @@ impl Fanout<'_> {
             Some(partitions) => Some(Lists::open(partitions, warehouse).await?),
             None => None,
         };
-        let since = self.stored_asked_until().await?;
         let anew = self.task.context.full_refresh;
+        let since = if anew { None } else { stored_asked_until(warehouse, &self.task.resource).await? };
         let parents = sources.parents.map(|parents| ParentPages::new(parents, since, anew, warehouse.clone()));
         Ok(Candidates::start(parents, lists))
     }
@@ -262,23 +262,11 @@ impl Fanout<'_> {
     /// The unit of a member, or of a batch of them; none of none.
     async fn job(&mut self, members: Vec<Member>, behind: &Candidates) -> Result<Option<Job>> {
         let member_count = members.len() as u64;
-        let mut scope = self.task.context.scope();
-        let member = match &self.batch {
-            Some(batch) => {
-                scope.batch_separator = Some(batch.separator().to_owned());
-                batch::join(&members)
-            }
-            None => members.into_iter().next(),
-        };
-        let Some(member) = member else { return Ok(None) };
-        scope.parent = member.parent;
-        scope.partition = member.partition;
-        let partition = member.identity.to_string();
-        let stored = self.stored_cursor(&partition, behind).await?;
+        let from_warehouse = self.batch.is_none() && members.first().is_some_and(|member| member.from_warehouse);
+        let Some(unit) = unit_of(members, self.batch.as_ref(), self.task.context.scope()) else { return Ok(None) };
+        let stored = self.stored_cursor(&unit.partition, behind).await?;
         self.task.tracker.parents.fetch_add(member_count, Ordering::Relaxed);
-        let line = member.line.and(identity_hash(&member.identity));
-        let unit = Unit { line, ..Unit::new(scope, member.columns, partition, stored) };
-        Ok(Some(Job { unit, member_count, from_warehouse: member.from_warehouse }))
+        Ok(Some(Job { unit: unit.starting_at(stored), member_count, from_warehouse }))
     }
 
     /// A candidate that nothing is asked for.

@@ -18,7 +18,7 @@ const PARENTS_PAGE: usize = 1000;
 const CHANGED_PAGE: usize = 16_000;
 
 /// Rows of this run on their way to a child.
-pub(super) type Live = mpsc::Receiver<Vec<ParentRow>>;
+pub(in crate::run) type Live = mpsc::Receiver<Vec<ParentRow>>;
 
 /// Where a child's parents come from.
 pub(in crate::run) struct Parents {
