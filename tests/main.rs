@@ -7,6 +7,7 @@ mod support;
 mod answers;
 mod archives;
 mod auth;
+mod backfill;
 mod budgets;
 mod children;
 mod cli;

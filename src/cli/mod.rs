@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+pub mod backfill;
 pub mod budget;
 pub mod check;
 pub mod completions;
@@ -72,6 +73,8 @@ pub enum Output {
 enum Command {
     /// Load what is new
     Run(run::RunArgs),
+    /// Load a past range, beside what is new
+    Backfill(backfill::BackfillArgs),
     /// Validate pipeline files, offline and without secrets
     Check(check::Args),
     /// Tell what a run would do, from the real cursors: no network, nothing is written
@@ -94,8 +97,6 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Later {
     #[command(hide = true)]
-    Backfill(Anything),
-    #[command(hide = true)]
     State(Anything),
     #[command(hide = true)]
     Status(Anything),
@@ -113,7 +114,6 @@ struct Anything {
 impl Later {
     fn name(&self) -> &'static str {
         match self {
-            Later::Backfill(_) => "backfill",
             Later::State(_) => "state",
             Later::Status(_) => "status",
             Later::Report(_) => "report",
@@ -184,12 +184,13 @@ fn dispatch(cli: Cli) -> Result<Exit> {
     // Lines would run through the bars, and through the demo's tale; what a person must see is told at the end.
     let level = match &cli.command {
         Command::Demo(_) => settings.log.level.min(LogLevel::Warn),
-        Command::Run(_) if run::shows_bars(&settings) => settings.log.level.min(LogLevel::Error),
+        Command::Run(_) | Command::Backfill(_) if run::shows_bars(&settings) => settings.log.level.min(LogLevel::Error),
         _ => settings.log.level,
     };
     crate::log::start(level, settings.log.format);
     match cli.command {
         Command::Run(args) => run::run(&args, &settings),
+        Command::Backfill(args) => backfill::run(&args, &settings),
         Command::Check(args) => check::run(&args, &settings, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Plan(args) => plan::run(&args, &settings),
         Command::Preview(args) => preview::run(&args, &settings),

@@ -60,7 +60,7 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
     let tape = open_tape(args, files.len())?;
     let pipelines = load_all(args, files, settings, tape.as_deref())?;
     let pipeline_count = pipelines.len();
-    let style = if shows_bars(settings) { Style::Bars } else { Style::Lines };
+    let style = progress_style(settings);
     runtime()?.block_on(async {
         let stop = args.budget.begin(settings)?;
         let mut exits = Vec::new();
@@ -78,18 +78,31 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
                 ..options(loaded, settings, stop.clone())
             };
             exits.push(match execute(options).await {
-                Ok(report) => show(&report, args.output).map(|()| exit_of(&report, &stop))?,
-                Err(error) => {
-                    super::tell(&error);
-                    if args.output == Output::Json {
-                        print(&format!("{}\n", not_begun(&name, &error)))?;
-                    }
-                    Exit::from(error.kind())
-                }
+                Ok(report) => conclude(&report, args.output, &stop)?,
+                Err(error) => print_not_begun(&name, &error, args.output)?,
             });
         }
         Ok(combine(&exits, pipeline_count, &stop))
     })
+}
+
+/// Shows a report, and says with which code the command ends.
+pub(super) fn conclude(report: &Report, output: Output, stop: &Stop) -> Result<Exit> {
+    show(report, output).map(|()| exit_of(report, stop))
+}
+
+/// Tells of a run that did not begin, and says with which code the command ends.
+pub(super) fn print_not_begun(pipeline: &str, error: &Error, output: Output) -> Result<Exit> {
+    super::tell(error);
+    if output == Output::Json {
+        print(&format!("{}\n", not_begun(pipeline, error)))?;
+    }
+    Ok(Exit::from(error.kind()))
+}
+
+/// How progress is shown.
+pub(super) fn progress_style(settings: &Settings) -> Style {
+    if shows_bars(settings) { Style::Bars } else { Style::Lines }
 }
 
 /// The files of the pipelines that are meant, or for each that there is none of the error.
@@ -170,7 +183,12 @@ fn shared_name(pipelines: &[Loaded]) -> Option<Error> {
     Some(Error::new(Kind::Config, format!("two files are the pipeline `{name}`")).hint(hint))
 }
 
-fn options(loaded: Loaded, settings: &Settings, stop: Stop) -> RunOptions<'_> {
+/// One pipeline, with the secrets that it needs.
+pub(super) fn load_one(name: &str, vars: &[(String, String)], settings: &Settings) -> Result<Loaded> {
+    config::load_pipeline(&find_pipeline(settings, name)?, vars, &settings.env, Secrets::Required)
+}
+
+pub(super) fn options(loaded: Loaded, settings: &Settings, stop: Stop) -> RunOptions<'_> {
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.strip_prefix("warning: ").unwrap_or(warning));
     }
@@ -179,6 +197,7 @@ fn options(loaded: Loaded, settings: &Settings, stop: Stop) -> RunOptions<'_> {
         settings,
         resources: Vec::new(),
         full_refresh: false,
+        backfill: None,
         style: Style::Silent,
         command: super::command(),
         stop,

@@ -434,7 +434,6 @@ fn mistakes_of_a_cursor_have_their_place_and_advice() {
             "no request shows the end of a `window`",
         ),
         ("cursor_path = 'u'\nstart_param = 's'\nend_value = 5", "no request shows the `end_value`"),
-        ("cursor_path = 'u'\nstart_param = 's'\nend_param = 'e'", "`end_param` is never sent"),
         ("cursor_path = 'u'\nstart_param = 's'\nend_bound = 'inclusive'", "`end_bound` has no effect"),
         ("cursor_path = 'u'\nstart_bound = 'exclusive'", "`start_bound` has no effect"),
         ("cursor_path = 'u'\nearliest = '30d'", "`earliest` has no effect"),

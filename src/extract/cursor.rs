@@ -4,6 +4,7 @@ mod align;
 mod answer;
 mod arithmetic;
 mod bounds;
+mod covered;
 mod halve;
 mod max;
 mod patterns;
@@ -19,6 +20,7 @@ mod track;
 pub use align::can_align;
 pub use answer::is_address;
 pub use bounds::{Bounds, Mistake};
+pub use covered::{Covered, Range};
 pub use max::{Extent, max_of};
 pub use patterns::is_readable;
 pub use position::Position;
@@ -127,7 +129,7 @@ impl CursorValue {
 
     /// The state row's JSON: `{"type": "instant", "value": "2026-01-02T03:04:05Z"}`. What else is needed to read it back is
     /// beside it: a pattern of the file, and whether a number was a text.
-    pub(super) fn to_json(&self) -> Map<String, Json> {
+    fn to_json(&self) -> Map<String, Json> {
         let mut state = Map::new();
         state.insert("type".to_owned(), json!(self.kind().to_string()));
         state.insert("value".to_owned(), json!(self.text));
@@ -141,7 +143,7 @@ impl CursorValue {
     }
 
     /// Reads what [`CursorValue::to_json`] wrote.
-    pub(super) fn from_json(state: &Map<String, Json>) -> Option<CursorValue> {
+    fn from_json(state: &Map<String, Json>) -> Option<CursorValue> {
         let text_of = |name: &str| state.get(name).and_then(Json::as_str);
         let (kind, text) = (text_of("type")?, text_of("value")?);
         let format = text_of("pattern").map(|pattern| CursorFormat::Strftime(pattern.to_owned()));

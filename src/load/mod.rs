@@ -84,12 +84,22 @@ pub struct Ticket(pub u64);
 /// for. Partitions of parents are JSON objects, so none is called that.
 pub const PARENTS_ASKED: &str = "parents";
 
+/// What the partitions begin with under which a backfill keeps its progress: for the resource itself, or for one of its
+/// partitions, whose name then stands at the end.
+pub const BACKFILL: &str = "backfill ";
+
+/// Whether a row of the state is about a partition of the data, and none of our own making.
+pub fn is_partition(name: &str) -> bool {
+    !name.is_empty() && name != PARENTS_ASKED && !name.starts_with(BACKFILL)
+}
+
 /// A cursor of a resource, or of one of its partitions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorRow {
     /// Resource name.
     pub resource: String,
-    /// Which partition: canonical JSON of the parent's fields, or [`PARENTS_ASKED`]; empty for the resource itself.
+    /// Which partition: canonical JSON of the parent's fields; empty for the resource itself; or one of our own making,
+    /// [`PARENTS_ASKED`] or [`BACKFILL`].
     pub partition: String,
     /// The cursor, as JSON text that `extract::cursor` reads.
     pub value: String,
@@ -237,6 +247,16 @@ pub trait Destination: Send {
 
     /// How many committed rows of a root table have each of these ids, as the load sees them: without its own.
     fn stored(&mut self, ticket: &Ticket, table: &str, ids: &[RowId]) -> Result<HashMap<RowId, u64>>;
+
+    /// The values of columns in the committed rows of a root table that have one of these ids. Of several rows of an id one
+    /// counts. Ids without a row are left out.
+    fn values(
+        &mut self,
+        ticket: &Ticket,
+        table: &str,
+        ids: &[RowId],
+        columns: &[String],
+    ) -> Result<HashMap<RowId, Vec<serde_json::Value>>>;
 
     /// Adds rows of the resource's tables, root table first. If the load is keyed, rows of the same id that this load wrote
     /// before make way together with their child rows; within one call ids of root rows are unique. Returns how many rows

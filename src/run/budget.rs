@@ -16,7 +16,8 @@ pub(super) fn note_stop(task: &Task, outcome: &mut Outcome, cursor_before: Optio
     outcome.end = Some(format!("{before}{cause}"));
     let is_fanout = task.resource.parent.is_some() || task.resource.partitions.is_some();
     let was_asked = task.tracker.meter.requests.load(Ordering::Relaxed) > 0;
-    if was_asked && !is_fanout && outcome.cursor_after.as_deref() == cursor_before {
+    let has_moved = outcome.got_further || outcome.cursor_after.as_deref() != cursor_before;
+    if was_asked && !is_fanout && !has_moved {
         outcome.warnings.push(standstill(task).to_owned());
     }
 }
@@ -49,6 +50,10 @@ fn standstill(task: &Task) -> &'static str {
 /// What to know of a resource whose units were not all asked for: the next run begins with the first of them.
 pub(super) fn warning_of_units(task: &Task, what: &str, done_count: u64) -> Option<String> {
     task.context.stop.requested().filter(|cause| cause.is_budget())?;
+    // The progress of a past says which units are done.
+    if task.past().is_some() && done_count > 0 {
+        return None;
+    }
     if task.tracker.meter.requests.load(Ordering::Relaxed) == 0 {
         return None;
     }

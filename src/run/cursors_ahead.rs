@@ -3,7 +3,6 @@
 
 use super::unit::Task;
 use crate::error::Result;
-use crate::extract::cursor::Position;
 use std::collections::HashMap;
 
 /// Cursors by partition; `None`: the partition has none.
@@ -27,11 +26,8 @@ impl CursorsAhead {
         Ok(())
     }
 
-    /// The cursor of a partition, which is asked for once.
-    ///
-    /// # Errors
-    /// It is not what Pintail wrote.
-    pub(super) fn take(&mut self, partition: &str) -> Result<Option<Position>> {
-        self.0.remove(partition).flatten().as_deref().map(Position::from_state).transpose()
+    /// The cursor of a partition as the state has it, which is asked for once.
+    pub(super) fn take(&mut self, partition: &str) -> Option<String> {
+        self.0.remove(partition).flatten()
     }
 }

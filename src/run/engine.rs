@@ -1,5 +1,6 @@
 //! The run itself: what is run, in which order things are opened and closed.
 
+use super::backfill::{self, Past, newer_stays};
 use super::credentials::{CredentialsByResource, resolve_all};
 use super::decoding::decode_spec;
 use super::fanout::{Connections, Progress, check_files};
@@ -43,6 +44,8 @@ pub struct RunOptions<'a> {
     pub resources: Vec<String>,
     /// Forget cursors and make the tables anew.
     pub full_refresh: bool,
+    /// Load a past range, and leave the cursors where they are.
+    pub backfill: Option<backfill::Request>,
     /// How progress is shown.
     pub style: Style,
     /// What the lock says of this run, for whoever finds it held.
@@ -70,6 +73,8 @@ pub(super) struct Context {
     pub(super) vars: Vec<(String, Value)>,
     /// The bounds that the file gives to the cursors, by resource.
     pub(super) bounds: HashMap<String, Bounds>,
+    /// What is loaded of the past, by resource.
+    pub(super) pasts: HashMap<String, Past>,
     /// The folder in which the warehouse is.
     pub(super) files_base: PathBuf,
 }
@@ -91,13 +96,18 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     let loaded_at = Utc::now();
     let load_id = new_load_id(loaded_at);
     let started_at = options.tape.started_at().unwrap_or(loaded_at);
-    let pipeline = Arc::new(options.pipeline);
+    let mut pipeline = options.pipeline;
     check_names(&pipeline, &options.resources)?;
     pipeline.resources.iter().filter_map(|r| r.partitions.as_ref()).try_for_each(check_files)?;
     let settings = options.settings;
     let vars = render_vars(&pipeline, started_at)?;
     let scope = Scope { vars: vars.clone(), run_started_at: started_at, ..Scope::default() };
-    let bounds = bounds_of(&pipeline, &scope)?;
+    let request = options.backfill.as_ref();
+    let backfill = request.map(|request| request.apply(&mut pipeline, &options.resources, &scope)).transpose()?;
+    let backfill = backfill.unwrap_or_default();
+    let pipeline = Arc::new(pipeline);
+    let mut bounds = bounds_of(&pipeline, &scope)?;
+    bounds.extend(backfill.bounds);
     let credentials = resolve_all(&pipeline, &scope, &options.tape, &settings.state_dir)?;
     let network = wire::network(&options.tape, &pipeline.client)?;
     let _lock = {
@@ -107,7 +117,10 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     };
     let (destination, stored) = open(settings, &pipeline, &options.command).await?;
     let location = destination.location();
-    let selection = select(&pipeline, &options.resources, &stored);
+    let selection = match &backfill.range {
+        Some(_) => backfill::select(&pipeline, &backfill.pasts, &stored)?,
+        None => select(&pipeline, &options.resources, &stored),
+    };
     if options.full_refresh {
         check_full_refresh(&pipeline, &selection)?;
     }
@@ -136,6 +149,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         full_refresh: options.full_refresh,
         vars,
         bounds,
+        pasts: backfill.pasts,
         files_base: settings.destination.path().parent().unwrap_or(Path::new("")).to_owned(),
     });
     let resources = run_resources(&pipeline, &context, &selection, &stored, &credentials, options.style).await;
@@ -156,6 +170,7 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
         finished_at: Utc::now(),
         destination: location,
         dataset: pipeline.dataset.clone(),
+        range: backfill.range,
         resources,
         error: error.map(|e| e.report()),
     })
@@ -304,9 +319,10 @@ async fn run_resources(
     for resource in &pipeline.resources {
         let spec = load_spec(pipeline, resource, &run, stored);
         let reserved = reserved_names(pipeline, resource, stored);
+        let newer = newer_stays(resource, &context.pasts);
         let tracker = trackers.iter().find(|tracker| tracker.name == resource.name);
         let stages = tracker.map(|tracker| tracker.stages.clone()).unwrap_or_default();
-        context.warehouse.prepare(spec, resource.table.clone(), reserved, stages).await?;
+        context.warehouse.prepare(spec, resource.table.clone(), reserved, stages, newer).await?;
     }
     let _display = Display::start(trackers.clone(), style);
     let mut tasks = Vec::new();

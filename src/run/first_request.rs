@@ -34,7 +34,8 @@ pub(super) fn slice_of(resource: &Resource, unit: &Unit, slices: &Slices<'_>) ->
     if let Some(slice) = &unit.slice {
         return Ok(Some(slice.clone()));
     }
-    let stored = unit.stored.as_ref().and_then(|stored| stored.value.as_ref());
+    // A past has nothing to do with how far the cursor has come.
+    let stored = unit.stored.as_ref().filter(|_| unit.covered.is_none()).and_then(|stored| stored.value.as_ref());
     slices.first(stored).map_err(|error| error.with("resource", &resource.name))
 }
 

@@ -21,7 +21,8 @@ impl GlobalCursor {
     /// The cursor of a resource; `None` when its units have cursors of their own.
     pub(super) fn of(task: &Task, stored: Option<Position>) -> Option<GlobalCursor> {
         let is_global = task.resource.incremental.as_ref().is_some_and(|i| i.scope == CursorScope::Global);
-        is_global.then_some(GlobalCursor { stored, reached: None, seen: None })
+        let seen = stored.as_ref().and_then(|stored| stored.seen.clone());
+        is_global.then_some(GlobalCursor { stored, reached: None, seen })
     }
 
     /// Where a unit starts.
@@ -71,9 +72,10 @@ impl GlobalCursor {
         if is_complete {
             return self.reached.as_ref().map(|reached| task.cursor_row("", reached));
         }
-        let seen = self.seen.clone()?;
-        let value = self.stored.as_ref().and_then(|stored| stored.value.clone());
-        let held = Position { value, seen: Some(seen) };
+        let (seen, incremental) = (self.seen.as_ref()?, task.resource.incremental.as_ref()?);
+        let before = self.stored.clone().unwrap_or_default();
+        // What can't be compared was refused when it was noted.
+        let held = before.clone().with_seen(seen, &incremental.notation).ok().filter(|held| *held != before)?;
         (task.resource.write == WriteDisposition::Append).then(|| task.cursor_row("", &held))
     }
 

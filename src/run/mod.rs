@@ -3,6 +3,7 @@
 //! Async tasks fetch, one per resource and partition; a pool decodes; one thread owns the warehouse ([`warehouse`]). Bounded
 //! channels between them carry pages, so that a slow stage slows the others and memory stays flat.
 
+pub mod backfill;
 mod budget;
 pub mod connect;
 mod credentials;
@@ -15,6 +16,7 @@ mod filter;
 mod first_request;
 mod global;
 mod merging;
+mod newer;
 pub mod outlook;
 pub mod preview;
 pub mod progress;
@@ -28,6 +30,7 @@ mod specs;
 pub mod stages;
 mod survey;
 mod unit;
+mod unit_end;
 mod unit_walk;
 mod values;
 pub mod warehouse;

@@ -34,6 +34,8 @@ pub struct Tracker {
     pub parents_skipped: AtomicU64,
     /// Slices of a range that were walked to their end.
     pub windows: AtomicU64,
+    /// Windows of a past that are left; 0 if they are not counted.
+    pub windows_left: AtomicU64,
     /// Records without a cursor value.
     pub cursor_missing: AtomicU64,
     /// It went on from a stored cursor, so that it asked for a part only.
@@ -69,6 +71,7 @@ impl Tracker {
             parents: AtomicU64::new(0),
             parents_skipped: AtomicU64::new(0),
             windows: AtomicU64::new(0),
+            windows_left: AtomicU64::new(0),
             cursor_missing: AtomicU64::new(0),
             resumed: AtomicBool::new(false),
             starts_moved: AtomicU64::new(0),
@@ -136,6 +139,10 @@ impl Tracker {
             group_digits(rate as u64),
             indicatif::HumanBytes(load(&self.meter.bytes)),
         );
+        let left = load(&self.windows_left);
+        if left > 0 {
+            text.push_str(&format!("  {} done, {} left", counted(load(&self.windows), "window"), group_digits(left)));
+        }
         let retries = load(&self.meter.retries);
         if retries > 0 {
             text.push_str(&format!("  {retries} retries"));

@@ -110,6 +110,7 @@ impl Rehearsal {
             load_id: String::new(),
             started_at,
             loaded_at: started_at,
+            pasts: std::collections::HashMap::new(),
             full_refresh: false,
             vars: survey.vars.clone(),
             bounds: survey.bounds.clone(),
@@ -244,7 +245,7 @@ impl Rehearsal {
         brought: &mut Brought,
         wanted: Wanted,
     ) -> Result<Option<Unit>> {
-        let Some(mut walk) = UnitWalk::begin(task, unit)? else { return Ok(None) };
+        let Some(mut walk) = UnitWalk::begin(task, Arc::new(unit.clone()))? else { return Ok(None) };
         loop {
             let more = walk.page(sink).await?;
             let seen = walk.walk();

@@ -62,6 +62,8 @@ pub struct Report {
     pub destination: String,
     /// DuckDB schema or Parquet folder.
     pub dataset: String,
+    /// The past range that was loaded, from and to; none: what was new.
+    pub range: Option<(String, String)>,
     /// In the order of the plan.
     pub resources: Vec<ResourceReport>,
     /// What stopped the run as a whole, if something did.
@@ -107,6 +109,8 @@ pub struct ResourceReport {
     pub parents_skipped: Option<u64>,
     /// Windows that were walked to their end, if its range is walked in windows.
     pub windows: Option<u64>,
+    /// Windows of its past that are left, if they are counted.
+    pub windows_left: Option<u64>,
     /// Starts that were moved up to `earliest`, if it is given.
     pub starts_moved: Option<u64>,
     /// Cursor that requests started from.
@@ -143,6 +147,7 @@ impl ResourceReport {
             parents: None,
             parents_skipped: None,
             windows: None,
+            windows_left: None,
             starts_moved: None,
             cursor_before: None,
             cursor_after: None,
@@ -181,6 +186,9 @@ impl ResourceReport {
         if let Some(windows) = self.windows {
             out.insert("windows".into(), json!(windows));
         }
+        if let Some(left) = self.windows_left {
+            out.insert("windows_left".into(), json!(left));
+        }
         if let Some(starts_moved) = self.starts_moved {
             out.insert("starts_moved".into(), json!(starts_moved));
         }
@@ -212,6 +220,10 @@ impl Report {
             "error": self.error,
             "resources": resources,
         });
+        let mut report = report;
+        if let Some((from, to)) = &self.range {
+            report["backfill"] = json!({ "from": from, "to": to });
+        }
         crate::secret::redact(&report.to_string()).into_owned()
     }
 
@@ -237,8 +249,9 @@ impl Report {
         }
         let seconds = (self.finished_at - self.started_at).num_milliseconds() as f64 / 1000.0;
         let mut out = format!(
-            "{} {} in {seconds:.1} s, load {}\ninto {}, schema {}\n\n",
+            "{}{} {} in {seconds:.1} s, load {}\ninto {}, schema {}\n\n",
             self.pipeline,
+            self.range.as_ref().map(|(from, to)| format!(" backfill {from}..{to}")).unwrap_or_default(),
             self.status.word(),
             self.load_id,
             self.destination,
@@ -276,6 +289,15 @@ impl Report {
         }
         if let Some(line) = Spent::sum(self.resources.iter().map(|r| r.spent)).to_line() {
             out.push_str(&format!("\nwhere the time went, some of it side by side: {line}\n"));
+        }
+        for (resource, left) in
+            self.resources.iter().filter_map(|r| Some((r, r.windows_left.filter(|left| *left > 0)?)))
+        {
+            out.push_str(&format!(
+                "\n{}: {} left, for the next backfill of this range\n",
+                resource.name,
+                counted(left, "window")
+            ));
         }
         for resource in &self.resources {
             for (rule, count) in &resource.discarded {
@@ -339,6 +361,7 @@ mod tests {
             finished_at: at + chrono::TimeDelta::milliseconds(2340),
             destination: "duckdb:warehouse.duckdb".to_owned(),
             dataset: "mindstamp".to_owned(),
+            range: None,
             resources: vec![videos, views],
             error: None,
         };

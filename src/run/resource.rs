@@ -1,5 +1,6 @@
 //! One resource from its first request to its last commit.
 
+use super::backfill;
 use super::budget;
 use super::fanout::{self, Sources};
 use super::progress::Tracker;
@@ -25,6 +26,10 @@ pub(super) struct Outcome {
     pub(super) cursor_after: Option<String>,
     /// The cursor without it.
     pub(super) cursor_committed: Option<String>,
+    /// A part of its past was loaded that was not before.
+    pub(super) got_further: bool,
+    /// Windows of its past that are left, if they are counted.
+    pub(super) windows_left: Option<u64>,
     pub(super) warnings: Vec<String>,
     /// What went wrong.
     pub(super) error: Option<Error>,
@@ -37,9 +42,13 @@ pub(super) async fn run(task: Arc<Task>, stored: Option<Position>, sources: Opti
     task.tracker.begun.store(true, Ordering::Relaxed);
     let cursor_before = stored.as_ref().and_then(|stored| stored.value.as_ref()).map(ToString::to_string);
     tracing::info!(resource = %task.resource.name, cursor = cursor_before.as_deref().unwrap_or("none"), "begun");
-    let mut outcome = match sources {
-        Some(sources) => fanout::run(&task, sources, stored).await,
-        None => root::run(&task, stored).await,
+    let past = task.past();
+    // Of a range there may rightly be few records, or none.
+    task.tracker.resumed.fetch_or(past.is_some(), Ordering::Relaxed);
+    let mut outcome = match (sources, past) {
+        (Some(sources), _) => fanout::run(&task, sources, stored).await,
+        (None, Some(past)) => backfill::run(&task, past, stored).await,
+        (None, None) => root::run(&task, stored).await,
     };
     hold_against_expectation(&task, &mut outcome);
     budget::note_stop(&task, &mut outcome, cursor_before.as_deref());
@@ -89,6 +98,7 @@ async fn finish(task: &Task, outcome: &mut Outcome) -> Written {
         cursors: if outcome.spoiled { Vec::new() } else { std::mem::take(&mut outcome.cursors) },
         forget_cursors: task.forgets_cursors(),
         record: Some(record),
+        forget_met: false,
     };
     let result = if outcome.spoiled {
         warehouse.record_only(name, checkpoint).await
@@ -152,7 +162,8 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
     warnings.extend(repeated_warning(count(&tracker.repeated)));
     let failed = outcome.error.filter(|e| e.kind() != Kind::Interrupted);
     let has_earliest = task.resource.incremental.as_ref().is_some_and(|incremental| incremental.earliest.is_some());
-    let is_windowed = task.resource.incremental.as_ref().is_some_and(|incremental| incremental.window.is_some());
+    let has_window = task.resource.incremental.as_ref().is_some_and(|incremental| incremental.window.is_some());
+    let is_windowed = has_window || task.past().is_some();
     ResourceReport {
         status,
         requests: count(&tracker.meter.requests),
@@ -171,6 +182,7 @@ fn report(task: &Task, outcome: Outcome, written: Written, cursor_before: Option
         parents_skipped: task.resource.parent.as_ref().map(|_| count(&tracker.parents_skipped)),
         starts_moved: has_earliest.then(|| count(&tracker.starts_moved)),
         windows: is_windowed.then(|| count(&tracker.windows)),
+        windows_left: outcome.windows_left,
         cursor_after: outcome.cursor_after,
         cursor_before,
         spent: tracker.stages.spent(),
@@ -231,7 +243,10 @@ impl Task {
             bytes: count(&self.tracker.meter.bytes),
             rows: Vec::new(),
             discarded: self.tracker.discarded().into_iter().collect(),
-            end,
+            end: match (end, self.past()) {
+                (Some(end), Some(past)) => Some(format!("{}: {end}", past.name)),
+                (end, _) => end,
+            },
             error: error.map(ToString::to_string),
         }
     }
@@ -243,10 +258,17 @@ impl Task {
 }
 
 /// Commits what complete units have brought, in the middle of a resource.
-pub(super) async fn checkpoint(task: &Task, cursors: Vec<CursorRow>) -> Result<Written> {
+///
+/// `is_window_done`: the records since the last commit are all of a window, so that none like them is met again.
+pub(super) async fn checkpoint(task: &Task, cursors: Vec<CursorRow>, is_window_done: bool) -> Result<Written> {
     let mut record = task.record(Status::Completed, None, None);
     record.status = RUNNING.to_owned();
-    let checkpoint = Checkpoint { cursors, forget_cursors: task.forgets_cursors(), record: Some(record) };
+    let checkpoint = Checkpoint {
+        cursors,
+        forget_cursors: task.forgets_cursors(),
+        record: Some(record),
+        forget_met: is_window_done,
+    };
     task.context.warehouse.commit(&task.resource.name, checkpoint).await
 }
 

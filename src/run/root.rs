@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Time that slices without records wait for a commit: thousands of them may follow each other.
-const EMPTY_SLICES_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const EMPTY_SLICES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of the resource.
 struct Root<'a> {
@@ -52,7 +52,7 @@ pub(super) async fn run(task: &Arc<Task>, stored: Option<Position>) -> Outcome {
 impl Root<'_> {
     async fn drive(&mut self) -> Result<()> {
         let scope = self.task.context.scope();
-        let mut unit = Unit::new(scope, Vec::new(), String::new(), self.stored.clone());
+        let mut unit = Arc::new(Unit::new(scope, Vec::new(), String::new(), self.stored.clone()));
         loop {
             let end = self.slice(&unit).await?;
             self.reached = end.position.or(self.reached.take());
@@ -67,7 +67,7 @@ impl Root<'_> {
                 }
             }
             let Some(next) = end.next else { return Ok(()) };
-            unit = *next;
+            unit = Arc::from(next);
             if self.records_open() > 0 || self.last_commit.elapsed() >= EMPTY_SLICES_INTERVAL {
                 self.commit().await?;
             }
@@ -77,10 +77,10 @@ impl Root<'_> {
         }
     }
 
-    async fn slice(&mut self, unit: &Unit) -> Result<UnitEnd> {
+    async fn slice(&mut self, unit: &Arc<Unit>) -> Result<UnitEnd> {
         let resource = &self.task.resource;
         let mut sink = Sink::for_slice(resource, self.task.context.warehouse.clone());
-        let Some(mut walk) = UnitWalk::begin(self.task, unit)? else { return Ok(UnitEnd::nothing_to_ask()) };
+        let Some(mut walk) = UnitWalk::begin(self.task, unit.clone())? else { return Ok(UnitEnd::nothing_to_ask()) };
         loop {
             match walk.page(&mut sink).await {
                 Ok(true) => {}
@@ -127,7 +127,7 @@ impl Root<'_> {
         }
         let moved = self.reached.iter().filter(|reached| self.committed.as_ref() != Some(reached));
         let cursors = moved.map(|reached| self.task.cursor_row("", reached)).collect();
-        if let Err(error) = checkpoint(self.task, cursors).await {
+        if let Err(error) = checkpoint(self.task, cursors, false).await {
             self.fatal = true;
             return Err(error);
         }
@@ -148,6 +148,8 @@ impl Root<'_> {
             cursors: moved.map(|reached| self.task.cursor_row("", reached)).collect(),
             cursor_after: text(if spoiled { self.committed.as_ref() } else { self.reached.as_ref() }),
             cursor_committed: text(self.committed.as_ref()),
+            got_further: false,
+            windows_left: None,
             end: self.end.filter(|_| result.is_ok()),
             warnings: self.warnings,
             error: result.err(),
@@ -160,7 +162,7 @@ impl Root<'_> {
 /// come twice, unless they came in the order of the cursor, which then says how far they reach, or `max_pages`, a limit of
 /// the file's own, ends each run alike. Tables that are made anew are exchanged as a whole or not at all, and a contract that
 /// forbids a change has nothing of the load stored.
-fn keeps_partial(task: &Task, error: &Error) -> bool {
+pub(super) fn keeps_partial(task: &Task, error: &Error) -> bool {
     let resource = &task.resource;
     let is_ascending =
         resource.incremental.as_ref().is_some_and(|incremental| incremental.row_order == Some(RowOrder::Ascending));

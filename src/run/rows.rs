@@ -4,6 +4,7 @@ use crate::batch::Chunk;
 use crate::batch::contract::Discarded;
 use crate::batch::decode::retain;
 use crate::error::Result;
+use crate::extract::CursorValue;
 use crate::load::RowId;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,6 +16,9 @@ pub struct PageRows {
     pub chunks: Vec<Chunk>,
     /// For each row of the record table: whether the warehouse may already have it, unchanged. Empty: none.
     pub suspects: Vec<bool>,
+    /// For each row of the record table the value of its cursor, where older rows than those stored are left out. Empty: all are
+    /// taken.
+    pub cursors: Vec<Option<CursorValue>>,
     /// What was kept out of the rows.
     pub kept_out: Vec<Discarded>,
 }
@@ -48,16 +52,22 @@ pub(super) fn leave_out(
         copies.dropped += usize::from(rows.contains(&row));
     }
     copies.retain(|_, c| c.dropped > 0);
-    let mut row = 0;
-    page.suspects.retain(|_| {
-        row += 1;
-        !rows.contains(&(row - 1))
-    });
+    retain_rows(&mut page.suspects, rows);
+    retain_rows(&mut page.cursors, rows);
     for chunk in std::mem::take(&mut page.chunks) {
         let owners = chunk.lineage.as_ref().map_or_else(|| root_ids.clone(), |l| ids_of(&l.root_ids));
         page.chunks.push(retain(chunk, &mask(&owners, &copies))?);
     }
     Ok(())
+}
+
+/// Drops what belongs to rows that go.
+fn retain_rows<T>(of_rows: &mut Vec<T>, dropped: &HashSet<usize>) {
+    let mut row = 0;
+    of_rows.retain(|_| {
+        row += 1;
+        !dropped.contains(&(row - 1))
+    });
 }
 
 /// Records of a page that are alike.
@@ -120,7 +130,7 @@ mod tests {
             wants_contents: false,
         };
         let decoded = Decoder::new(spec, &Catalog::default()).decode(&[records], &[]).unwrap();
-        PageRows { chunks: decoded.chunks, suspects: Vec::new(), kept_out: Vec::new() }
+        PageRows { chunks: decoded.chunks, suspects: Vec::new(), cursors: Vec::new(), kept_out: Vec::new() }
     }
 
     #[test]

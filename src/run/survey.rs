@@ -116,7 +116,7 @@ impl Survey {
             let run = RunOf { load_id: "", loaded_at: self.started_at, is_fresh: self.full_refresh };
             let spec = load_spec(&self.pipeline, resource, &run, &self.stored);
             let reserved = reserved_names(&self.pipeline, resource, &self.stored);
-            self.warehouse.prepare(spec, resource.table.clone(), reserved, Arc::default()).await?;
+            self.warehouse.prepare(spec, resource.table.clone(), reserved, Arc::default(), None).await?;
         }
         Ok(())
     }

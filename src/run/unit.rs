@@ -8,7 +8,8 @@ use super::unit_walk::UnitWalk;
 use super::warehouse::Warehouse;
 use crate::batch::decode::{DecodeSpec, Decoder};
 use crate::error::Result;
-use crate::extract::cursor::{Bounds, Position, Received, Slice};
+use crate::extract::CursorValue;
+use crate::extract::cursor::{Bounds, Covered, Position, Received, Slice};
 use crate::extract::format::file::Files;
 use crate::http::{Credentials, Http};
 use crate::load::CursorRow;
@@ -56,6 +57,8 @@ pub(super) struct Unit {
     pub(super) position: Option<Position>,
     /// The slice to walk; `None`: the first one.
     pub(super) slice: Option<Slice>,
+    /// What of the past is loaded, if that is what it asks for.
+    pub(super) covered: Option<Covered>,
     /// What is left of a slice that held too much, the next part last.
     pub(super) parts: Vec<Slice>,
     /// What the slice before it brought that may come again.
@@ -80,6 +83,7 @@ impl Unit {
             stored,
             position,
             slice: None,
+            covered: None,
             parts: Vec::new(),
             received: Received::default(),
             line: Line::default(),
@@ -99,8 +103,12 @@ pub(super) struct UnitEnd {
     pub(super) reason: String,
     /// What its rows justify.
     pub(super) position: Option<Position>,
-    /// The same as a row of the state, if it moved and the unit has a cursor of its own.
-    pub(super) cursor: Option<CursorRow>,
+    /// The same as a row of the state, if it moved and the unit has a cursor of its own; of a past its progress.
+    pub(super) cursors: Vec<CursorRow>,
+    /// The slice that was walked.
+    pub(super) slice: Option<Slice>,
+    /// The newest value that came.
+    pub(super) newest: Option<CursorValue>,
     pub(super) warnings: Vec<String>,
     /// The unit with the slice that follows.
     pub(super) next: Option<Box<Unit>>,
@@ -253,8 +261,8 @@ impl Task {
     ///
     /// # Errors
     /// As [`UnitWalk::page`]. Pages before that are in the sink.
-    pub(super) async fn walk(self: &Arc<Self>, unit: &Unit, sink: &mut Sink) -> Result<UnitEnd> {
-        let Some(mut walk) = UnitWalk::begin(self, unit)? else { return Ok(UnitEnd::nothing_to_ask()) };
+    pub(super) async fn walk(self: &Arc<Self>, unit: &Arc<Unit>, sink: &mut Sink) -> Result<UnitEnd> {
+        let Some(mut walk) = UnitWalk::begin(self, unit.clone())? else { return Ok(UnitEnd::nothing_to_ask()) };
         while walk.page(sink).await? {}
         walk.end()
     }

@@ -1,5 +1,6 @@
 //! One slice of a unit: its pages fetched, decoded, held against the cursor and sent on.
 
+use super::backfill;
 use super::feed::Feed;
 use super::filter::{filtered, is_filtered};
 use super::first_request::{entry_link, show_slice, slice_of};
@@ -9,11 +10,10 @@ use super::unit::{Sink, Task, Unit, UnitEnd};
 use crate::batch::Decoded;
 use crate::batch::decode::{FILTERED, IsFiltered, REPEATED_KEY};
 use crate::error::{Error, Kind, Result};
-use crate::extract::cursor::{self, Go, Identity, Known, PageView, Position, Slices, Track, Verdict};
-use crate::extract::{EndReason, Page, Walk, WalkSpec, request};
+use crate::extract::cursor::{self, Go, Identity, Known, PageView, Position, Slice, Slices, Track, Verdict};
+use crate::extract::{CursorValue, EndReason, Page, Walk, WalkSpec, request};
 use crate::http;
-use crate::load::CursorRow;
-use crate::plan::model::{Action, CursorScope, Incremental, WriteDisposition};
+use crate::plan::model::{Action, Incremental, WriteDisposition};
 use crate::plan::template::Scope;
 use crate::words::counted;
 use serde_json::Value;
@@ -41,7 +41,7 @@ struct PageRecords {
 /// A walk of a unit in progress.
 pub(super) struct UnitWalk<'a> {
     task: &'a Arc<Task>,
-    unit: &'a Unit,
+    unit: Arc<Unit>,
     walk: Walk,
     /// Columns that the request brings to every row.
     columns: Vec<(String, Value)>,
@@ -59,7 +59,7 @@ impl<'a> UnitWalk<'a> {
     ///
     /// # Errors
     /// The values of the file and the stored cursor don't go together.
-    pub(super) fn begin(task: &'a Arc<Task>, unit: &'a Unit) -> Result<Option<UnitWalk<'a>>> {
+    pub(super) fn begin(task: &'a Arc<Task>, unit: Arc<Unit>) -> Result<Option<UnitWalk<'a>>> {
         let walk = UnitWalk::open(task, unit)?;
         let slice = walk.as_ref().and_then(|walk| walk.track.as_ref()).map(Track::slice);
         if let Some((slice, from)) = slice.and_then(|slice| Some((slice, slice.moved_up_from()?))) {
@@ -68,15 +68,18 @@ impl<'a> UnitWalk<'a> {
         Ok(walk)
     }
 
-    fn open(task: &'a Arc<Task>, unit: &'a Unit) -> Result<Option<UnitWalk<'a>>> {
+    fn open(task: &'a Arc<Task>, unit: Arc<Unit>) -> Result<Option<UnitWalk<'a>>> {
         let (context, resource) = (&task.context, &task.resource);
         let mut scope = unit.scope.clone();
         let mut track = None;
         if let Some((incremental, bounds)) = task.cursor() {
-            let Some(slice) = slice_of(resource, unit, &Slices::new(incremental, bounds))? else { return Ok(None) };
+            let slices = Slices::new(incremental, bounds).but(unit.covered.as_ref());
+            let Some(slice) = slice_of(resource, &unit, &slices)? else { return Ok(None) };
             show_slice(&mut scope, &slice, incremental)?;
             let known = Known {
                 stored: unit.stored.clone(),
+                compares_all: unit.covered.is_some(),
+                wants_values: unit.covered.is_some() && backfill::has_older_rows(resource),
                 before: unit.position.clone(),
                 received: unit.received.clone(),
                 appends: resource.write == WriteDisposition::Append,
@@ -99,7 +102,7 @@ impl<'a> UnitWalk<'a> {
         if unit.stored.is_some() {
             task.tracker.resumed.store(true, Ordering::Relaxed);
         }
-        if let Some(link) = entry_link(&context.client, resource, unit)? {
+        if let Some(link) = entry_link(&context.client, resource, &unit)? {
             walk.begin_at(link);
         }
         Ok(Some(UnitWalk { task, unit, walk, columns, filter_scope, track, restart_count: 0, too_much: None }))
@@ -163,7 +166,7 @@ impl<'a> UnitWalk<'a> {
         tracing::warn!(resource = %task.resource.name, %error, restart_count, "reading the list again from its first page");
         // Whether the request itself may be tried again is of no matter here.
         task.http.back_off(restart_count, &task.tracker.meter).await?;
-        let Some(fresh) = UnitWalk::open(task, self.unit)? else {
+        let Some(fresh) = UnitWalk::open(task, self.unit.clone())? else {
             return Err(Error::new(Kind::Internal, "a slice that was begun is complete"));
         };
         *self = UnitWalk { restart_count, ..fresh };
@@ -193,20 +196,19 @@ impl<'a> UnitWalk<'a> {
         };
         let (Some(track), Some((incremental, bounds))) = (self.track, self.task.cursor()) else { return Ok(end) };
         self.task.tracker.windows.fetch_add(1, Ordering::Relaxed);
-        end.position = track.complete()?;
-        end.cursor = own_cursor(self.task, self.unit, incremental, end.position.as_ref());
-        let mut parts = self.unit.parts.clone();
-        let next = match parts.pop() {
+        let mut next = self.unit.after(self.task, &track, &mut end)?;
+        let slice = match next.parts.pop() {
             Some(part) => Some(part),
-            None => Slices::new(incremental, bounds).after(track.slice(), track.newest())?,
+            None => Slices::new(incremental, bounds).but(next.covered.as_ref()).after(track.slice(), track.newest())?,
         };
-        if let Some(slice) = next {
+        end.slice = Some(track.slice().clone());
+        end.newest = track.newest().cloned();
+        if let Some(slice) = slice {
             let mut received = track.into_received();
             if self.unit.parts.is_empty() {
                 received.end_split();
             }
-            let (position, slice) = (end.position.clone(), Some(slice));
-            end.next = Some(Box::new(Unit { position, slice, parts, received, ..self.unit.clone() }));
+            end.next = Some(Box::new(Unit { slice: Some(slice), received, ..next }));
         }
         Ok(end)
     }
@@ -228,14 +230,18 @@ impl<'a> UnitWalk<'a> {
         };
         tracing::info!(resource = %task.resource.name, start = first.start_text(), middle = second.start_text(),
             end = second.end_text(), "the window holds too much; its halves are asked for");
-        // Rows that came are beyond the cursor, unless they came in its order.
-        let position = if track.may_commit_midway() { track.so_far()? } else { track.held()? };
-        let position = Some(position).filter(|position| *position != Position::default());
-        let cursor = own_cursor(task, unit, incremental, position.as_ref());
-        let parts = unit.parts.iter().cloned().chain([second]).collect();
+        let mut end = UnitEnd { was_split: true, slice: Some(track.slice().clone()), ..UnitEnd::default() };
+        let mut next = unit.after_split(task, &track, &mut end)?;
+        next.parts.push(second);
+        end.newest = track.newest().cloned();
         let (received, slice) = (track.into_received_of_split(), Some(first));
-        let next = Unit { position: position.clone(), slice, parts, received, ..unit.clone() };
-        Ok(UnitEnd { position, cursor, next: Some(Box::new(next)), was_split: true, ..UnitEnd::default() })
+        end.next = Some(Box::new(Unit { slice, received, ..next }));
+        Ok(end)
+    }
+
+    /// The slice that is walked.
+    pub(super) fn slice(&self) -> Option<&Slice> {
+        self.track.as_ref().map(Track::slice)
     }
 
     /// What may be committed while the walk goes on; `None` when only its end justifies a cursor.
@@ -267,9 +273,10 @@ impl<'a> UnitWalk<'a> {
         let record_count = decoded.record_count;
         tracker.discard(&decoded.discarded);
         tracker.keep_out(&decoded.kept_out);
-        let verdict = self.hold_against_cursor(page, &decoded, took).map_err(|error| self.explain(page, error))?;
+        let mut verdict = self.hold_against_cursor(page, &decoded, took).map_err(|error| self.explain(page, error))?;
+        let values = verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.values)).unwrap_or_default();
         let go = verdict.as_ref().map_or(Go::On, |verdict| verdict.go);
-        let rows = self.rows(decoded, verdict, &filtered)?;
+        let rows = self.rows(decoded, verdict, values, &filtered)?;
         if let Some(root) = rows.chunks.first().filter(|chunk| chunk.table.is_empty()) {
             self.refuse_too_deep(root.row_count).map_err(|error| self.explain(page, error))?;
             for feed in &self.task.feeds {
@@ -345,9 +352,16 @@ impl<'a> UnitWalk<'a> {
     }
 
     /// The page's rows, without those that the verdict or the filter leaves out.
-    fn rows(&self, decoded: Decoded, verdict: Option<Verdict>, filtered: &[usize]) -> Result<PageRows> {
+    fn rows(
+        &self,
+        decoded: Decoded,
+        verdict: Option<Verdict>,
+        values: Vec<Option<CursorValue>>,
+        filtered: &[usize],
+    ) -> Result<PageRows> {
+        let Decoded { chunks, kept_out, .. } = decoded;
         if verdict.is_none() && filtered.is_empty() {
-            return Ok(PageRows { chunks: decoded.chunks, suspects: Vec::new(), kept_out: decoded.kept_out });
+            return Ok(PageRows { chunks, suspects: Vec::new(), cursors: Vec::new(), kept_out });
         }
         let (suspect_records, left_out_records) =
             verdict.map(|verdict| (verdict.suspects, verdict.left_out)).unwrap_or_default();
@@ -358,7 +372,9 @@ impl<'a> UnitWalk<'a> {
         } else {
             place.iter().enumerate().filter(|(_, row)| row.is_some()).map(|(record, _)| is_suspect(record)).collect()
         };
-        let mut rows = PageRows { chunks: decoded.chunks, suspects, kept_out: decoded.kept_out };
+        let with_row = values.into_iter().zip(&place).filter(|(_, row)| row.is_some());
+        let cursors = with_row.map(|(value, _)| value).collect();
+        let mut rows = PageRows { chunks, suspects, cursors, kept_out };
         let mut left_out: BTreeMap<usize, &'static str> = BTreeMap::new();
         let by_cursor = left_out_records.iter().map(|(rule, records)| (*rule, records.as_slice()));
         for (rule, records) in by_cursor.chain([(FILTERED, filtered)]) {
@@ -405,13 +421,6 @@ impl<'a> UnitWalk<'a> {
         };
         page.source.explain(error).with("resource", &self.task.resource.name)
     }
-}
-
-/// The cursor that a unit has for itself, if it moved.
-fn own_cursor(task: &Task, unit: &Unit, incremental: &Incremental, position: Option<&Position>) -> Option<CursorRow> {
-    let is_own = unit.partition.is_empty() || incremental.scope == CursorScope::Partition;
-    let moved = position.filter(|position| unit.position.as_ref() != Some(position));
-    moved.filter(|_| is_own).map(|position| task.cursor_row(&unit.partition, position))
 }
 
 /// What tells the records of a page apart.

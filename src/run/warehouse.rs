@@ -4,6 +4,7 @@
 //! warehouse takes them waits. A failed write is told at the resource's next commit.
 
 use super::feed::is_of;
+use super::newer::NewerStays;
 use super::rows::PageRows;
 use super::stages::Stages;
 use super::writer::{Checkpoint, ResourceWriter, Written};
@@ -120,9 +121,10 @@ impl Warehouse {
         table: String,
         reserved: HashSet<String>,
         stages: Arc<Stages>,
+        newer: Option<NewerStays>,
     ) -> Result<()> {
         self.send(Box::new(move |owner| {
-            owner.writers.insert(spec.resource.clone(), ResourceWriter::new(spec, table, reserved, stages));
+            owner.writers.insert(spec.resource.clone(), ResourceWriter::new(spec, table, reserved, stages, newer));
         }))
         .await
     }

@@ -3,9 +3,12 @@
 //! Pages wait here until there are enough rows for one write, because a warehouse takes rows in bulk. Then they are made to
 //! fit the tables, and written into the resource's open load. Nothing is visible before [`ResourceWriter::commit`].
 
+mod leaving_out;
+
 pub(super) use super::written::Written;
 
-use super::rows::{PageRows, chunk_bytes, ids_of, leave_out};
+use super::newer::NewerStays;
+use super::rows::{PageRows, chunk_bytes};
 use super::stages::{Stage, Stages};
 use crate::batch::Chunk;
 use crate::batch::contract::Discarded;
@@ -45,6 +48,8 @@ pub struct Checkpoint {
     pub forget_cursors: bool,
     /// The record, but for what only the writer knows: rows, and rows left out here.
     pub record: Option<LoadRow>,
+    /// Whether stored rows that were met are of no more interest: nothing that follows can be like them.
+    pub forget_met: bool,
 }
 
 /// The open load of one resource.
@@ -69,13 +74,21 @@ pub(super) struct ResourceWriter {
     given: u64,
     /// Whether the ids of stored rows are known to follow from the key.
     ids_checked: bool,
-    /// For ids that were looked up: how many stored rows have not been met again yet.
+    /// For ids of stored rows that were looked up: how many of them have not been met again yet.
     stored: HashMap<RowId, u64>,
+    /// Leaves out what is older than what is there.
+    newer: Option<NewerStays>,
 }
 
 impl ResourceWriter {
     /// A writer without an open load. `reserved` are tables of other resources.
-    pub(super) fn new(spec: LoadSpec, table: String, reserved: HashSet<String>, stages: Arc<Stages>) -> Self {
+    pub(super) fn new(
+        spec: LoadSpec,
+        table: String,
+        reserved: HashSet<String>,
+        stages: Arc<Stages>,
+        newer: Option<NewerStays>,
+    ) -> Self {
         ResourceWriter {
             catalog: start_catalog(&spec),
             spec,
@@ -92,6 +105,7 @@ impl ResourceWriter {
             given: 0,
             ids_checked: false,
             stored: HashMap::new(),
+            newer,
         }
     }
 
@@ -164,6 +178,10 @@ impl ResourceWriter {
         self.committed = written.clone();
         self.open = Written::default();
         self.given = 0;
+        self.newer.iter_mut().for_each(NewerStays::forget);
+        if checkpoint.forget_met {
+            self.stored.clear();
+        }
         self.spec.catalog = self.catalog.clone();
         self.spec.fresh = false;
         Ok((written, commit))
@@ -178,6 +196,7 @@ impl ResourceWriter {
         (self.pending_rows, self.pending_bytes) = (0, 0);
         self.changes.clear();
         self.stored.clear();
+        self.newer.iter_mut().for_each(NewerStays::forget);
         self.open = Written::default();
         self.given = 0;
         self.catalog = start_catalog(&self.spec);
@@ -291,6 +310,10 @@ impl ResourceWriter {
             warehouse.keep_discarded(ticket, &kept_out, Utc::now())?;
         }
         self.leave_out_stored(&mut pages, ticket, warehouse)?;
+        if let Some(newer) = &mut self.newer {
+            let stored = |ids: &[RowId], columns: &[String]| warehouse.values(ticket, &self.table, ids, columns);
+            newer.leave_out_older(&mut pages, &self.spec.catalog, &mut self.open.discarded, stored)?;
+        }
         if self.spec.keyed {
             self.leave_out_superseded(&mut pages)?;
         }
@@ -341,56 +364,6 @@ impl ResourceWriter {
             limit: keys::SAMPLE_ROWS,
         };
         keys::check_ids(&root.name, &self.spec.resource, &columns, &warehouse.parents(&query)?)
-    }
-
-    /// Leaves out rows that an earlier load stored with the same content: those at the cursor's boundary come again.
-    fn leave_out_stored(
-        &mut self,
-        pages: &mut [PageRows],
-        ticket: &Ticket,
-        warehouse: &mut dyn Destination,
-    ) -> Result<()> {
-        let suspects = |page: &PageRows| -> Vec<(usize, RowId)> {
-            let ids = page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default();
-            ids.into_iter().enumerate().filter(|(row, _)| page.suspects.get(*row).copied().unwrap_or(false)).collect()
-        };
-        let unknown: HashSet<RowId> = pages.iter().flat_map(suspects).map(|(_, id)| id).collect();
-        let unknown: Vec<RowId> = unknown.into_iter().filter(|id| !self.stored.contains_key(id)).collect();
-        if !unknown.is_empty() && self.catalog.table(&Vec::new()).is_some() {
-            let counts = warehouse.stored(ticket, &self.table, &unknown)?;
-            self.stored.extend(unknown.iter().map(|id| (*id, counts.get(id).copied().unwrap_or(0))));
-        }
-        for page in pages {
-            let mut drop = HashSet::new();
-            for (row, id) in suspects(page) {
-                if let Some(left) = self.stored.get_mut(&id).filter(|left| **left > 0) {
-                    *left -= 1;
-                    drop.insert(row);
-                }
-            }
-            leave_out(page, &drop, "already_stored", &mut self.open.discarded)?;
-        }
-        Ok(())
-    }
-
-    /// Of records whose key comes again in a later page of the same write, the last counts.
-    fn leave_out_superseded(&mut self, pages: &mut [PageRows]) -> Result<()> {
-        let mut last: HashMap<RowId, usize> = HashMap::new();
-        let mut repeated: HashMap<usize, HashSet<RowId>> = HashMap::new();
-        for (number, page) in pages.iter().enumerate() {
-            for id in page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default() {
-                if let Some(earlier) = last.insert(id, number).filter(|earlier| *earlier != number) {
-                    repeated.entry(earlier).or_default().insert(id);
-                }
-            }
-        }
-        for (number, ids) in repeated {
-            let page = &mut pages[number];
-            let own = page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default();
-            let drop = own.iter().enumerate().filter(|(_, id)| ids.contains(id)).map(|(row, _)| row).collect();
-            leave_out(page, &drop, "repeated_key", &mut self.open.discarded)?;
-        }
-        Ok(())
     }
 }
 

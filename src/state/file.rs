@@ -5,7 +5,7 @@
 //! ever read from it to decide what to ask for. It holds cursors, names and times, no credential.
 
 use crate::error::{Error, Kind, Result};
-use crate::load::{Commit, CursorRow, PARENTS_ASKED, Stored};
+use crate::load::{Commit, CursorRow, Stored, is_partition};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -114,9 +114,8 @@ impl StateCopy {
         if commit.forget_cursors {
             *state = ResourceState::default();
         }
-        let cursors = commit.cursors.iter().filter(|c| c.partition != PARENTS_ASKED);
-        let (partitions, own): (Vec<&CursorRow>, Vec<_>) = cursors.partition(|c| !c.partition.is_empty());
-        if let Some(row) = own.last() {
+        let partitions: Vec<&CursorRow> = commit.cursors.iter().filter(|c| is_partition(&c.partition)).collect();
+        if let Some(row) = commit.cursors.iter().rfind(|c| c.partition.is_empty()) {
             state.cursor = Some(json_value(&row.value));
         }
         if !partitions.is_empty() {

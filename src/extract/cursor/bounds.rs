@@ -1,8 +1,9 @@
 //! The bounds that the file gives, as one run sees them, and what the other keys ask of them.
 
+use super::covered::Range;
 use super::{CursorKind, CursorValue, can_align};
 use crate::error::{Error, Kind, Result};
-use crate::plan::model::{Bound, CursorSource, Distance, Incremental, StartBound};
+use crate::plan::model::{Bound, CursorSource, Distance, Incremental, Notation, StartBound};
 use crate::plan::template::Scope;
 use chrono::{DateTime, Utc};
 
@@ -43,6 +44,23 @@ impl Bounds {
         let initial = incremental.initial_value.as_ref().map(|bound| limit("initial_value", bound, incremental, scope));
         let end = incremental.end_value.as_ref().map(|bound| limit("end_value", bound, incremental, scope));
         Ok(Bounds { initial: initial.transpose()?, end: end.transpose()?, now: scope.run_started_at })
+    }
+
+    /// The bounds of a range that is loaded beside the cursor.
+    pub fn of_range(range: &Range, now: DateTime<Utc>) -> Bounds {
+        let limit = |value: &CursorValue| Some(Limit { value: value.clone(), is_of_run: false });
+        Bounds { initial: limit(&range.from), end: limit(&range.to), now }
+    }
+
+    /// Says whether a value is of the kind of the bounds that the file gives.
+    ///
+    /// # Errors
+    /// It can't be compared with one of them.
+    pub fn check_kind(&self, value: &CursorValue, notation: &Notation) -> Result<()> {
+        [&self.initial, &self.end]
+            .into_iter()
+            .flatten()
+            .try_for_each(|limit| value.order(&limit.value, notation).map(|_| ()))
     }
 
     /// As [`Bounds::of`], with bounds that the other keys can work with.

@@ -21,6 +21,18 @@ impl Position {
         self.seen.as_ref().or(self.value.as_ref())
     }
 
+    /// The same cursor, with rows committed up to a value that may lie beyond it.
+    ///
+    /// # Errors
+    /// The values can't be compared.
+    pub fn with_seen(self, newest: &CursorValue, notation: &Notation) -> Result<Position> {
+        let is_beyond = match self.newest() {
+            Some(known) => newest.order(known, notation)?.is_gt(),
+            None => true,
+        };
+        Ok(if is_beyond { Position { seen: Some(newest.clone()), ..self } } else { self })
+    }
+
     /// The later of two positions, value by value.
     ///
     /// # Errors
@@ -86,6 +98,21 @@ pub(super) fn later(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_beyond_the_cursor_are_noted_and_move_nothing() {
+        let plain = Notation::default();
+        let of = |text: &str| Some(CursorValue::parse_text(text, &plain));
+        for (value, seen, newest, expected) in [
+            (of("5"), None, "4", (of("5"), None)),
+            (of("5"), None, "6", (of("5"), of("6"))),
+            (of("5"), of("9"), "6", (of("5"), of("9"))),
+            (None, None, "3", (None, of("3"))),
+        ] {
+            let noted = Position { value, seen }.with_seen(&CursorValue::parse_text(newest, &plain), &plain).unwrap();
+            assert_eq!((noted.value, noted.seen), expected, "{newest}");
+        }
+    }
 
     #[test]
     fn the_state_gives_back_what_was_stored() {

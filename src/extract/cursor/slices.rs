@@ -1,6 +1,7 @@
 //! The range of a run, from the cursor to its end, and the slices in which it is walked.
 
 use super::bounds::Bounds;
+use super::covered::Covered;
 use super::{CursorValue, start};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::{CursorSource, EndBound, Incremental};
@@ -109,12 +110,32 @@ impl Slice {
 pub struct Slices<'a> {
     incremental: &'a Incremental,
     bounds: &'a Bounds,
+    /// What of the range is loaded already, if that need not be its beginning.
+    covered: Option<&'a Covered>,
 }
 
 impl<'a> Slices<'a> {
     /// The slices of a run between its bounds.
     pub fn new(incremental: &'a Incremental, bounds: &'a Bounds) -> Self {
-        Slices { incremental, bounds }
+        Slices { incremental, bounds, covered: None }
+    }
+
+    /// The slices of what is left of a range of which some parts are loaded.
+    #[must_use]
+    pub fn but(self, covered: Option<&'a Covered>) -> Self {
+        Slices { covered, ..self }
+    }
+
+    /// All slices, found one by one, from a stored cursor on.
+    pub fn all(self, stored: Option<&CursorValue>) -> impl Iterator<Item = Result<Slice>> + use<'a> {
+        let mut next = self.first(stored);
+        std::iter::from_fn(move || {
+            let slice = std::mem::replace(&mut next, Ok(None)).transpose()?;
+            if let Ok(slice) = &slice {
+                next = self.after(slice, None);
+            }
+            Some(slice)
+        })
     }
 
     /// The first slice, from a stored cursor on; `None` when there is nothing to ask for.
@@ -124,7 +145,8 @@ impl<'a> Slices<'a> {
     pub fn first(&self, stored: Option<&CursorValue>) -> Result<Option<Slice>> {
         let start = start::start(self.incremental, self.bounds, stored)?;
         let (from, moved_up_from) = start.map_or((None, None), |start| (Some(start.value), start.moved_up_from));
-        if self.incremental.window.is_some() || self.incremental.source == CursorSource::Window {
+        let is_sliced = self.incremental.window.is_some() || self.covered.is_some();
+        if is_sliced || self.incremental.source == CursorSource::Window {
             let from = from.ok_or_else(|| Error::new(Kind::Config, "slices need an `initial_value` to begin at"))?;
             let slice = self.slice(from, None, true)?;
             return Ok(slice.map(|slice| Slice { moved_up_from, ..slice }));
@@ -155,6 +177,8 @@ impl<'a> Slices<'a> {
     /// the present is asked for as well.
     fn slice(&self, from: CursorValue, like: Option<&CursorValue>, is_first: bool) -> Result<Option<Slice>> {
         let notation = &self.incremental.notation;
+        let from =
+            self.covered.map_or_else(|| Ok(from.clone()), |covered| covered.first_free(from.clone(), notation))?;
         let (end, range_end) = self.range_end(&from, like)?;
         let ends_now = range_end == RangeEnd::Present;
         match from.order(&end, notation)? {
@@ -179,8 +203,22 @@ impl<'a> Slices<'a> {
         Ok(Some(Slice { start: Some(from), end: Some(end), closes, is_last: true, ends_now, moved_up_from: None }))
     }
 
-    /// The end of the window that begins at a value; `None` without windows.
+    /// The end of the slice that begins at a value: that of its window, or where what follows is loaded. `None`: that of the
+    /// range.
     fn next_bound(&self, from: &CursorValue) -> Result<Option<CursorValue>> {
+        let notation = &self.incremental.notation;
+        let window = self.window_end(from)?;
+        let loaded = self.covered.map(|covered| covered.next_start(from, notation)).transpose()?.flatten().cloned();
+        Ok(match (window, loaded) {
+            (Some(window), Some(loaded)) => {
+                Some(if loaded.order(&window, notation)?.is_lt() { loaded } else { window })
+            }
+            (window, loaded) => window.or(loaded),
+        })
+    }
+
+    /// The end of the window that begins at a value; `None` without windows.
+    fn window_end(&self, from: &CursorValue) -> Result<Option<CursorValue>> {
         let Incremental { window, align, notation, .. } = self.incremental;
         let Some(window) = window else { return Ok(None) };
         let next = if *align { from.next_unit_start(window, notation)? } else { from.plus(window, notation)? };
@@ -231,17 +269,50 @@ mod tests {
     /// The bounds of all slices of a run at 2026-03-15T12:30:45Z as requests show them, a `*` behind those that close.
     fn walk(incremental: &Incremental, stored: Option<&str>) -> Vec<String> {
         let bounds = fixture::bounds(incremental);
-        let slices = Slices::new(incremental, &bounds);
         let stored = stored.map(|text| CursorValue::parse_text(text, &incremental.notation));
-        let mut found = Vec::new();
-        let mut slice = slices.first(stored.as_ref()).unwrap();
-        while let Some(at) = slice {
-            let text = |bound: Option<Json>| bound.map_or("-".to_owned(), |v| v.to_string().replace('"', ""));
+        shown(incremental, Slices::new(incremental, &bounds), stored.as_ref())
+    }
+
+    fn shown(incremental: &Incremental, slices: Slices<'_>, stored: Option<&CursorValue>) -> Vec<String> {
+        let text = |bound: Option<Json>| bound.map_or("-".to_owned(), |v| v.to_string().replace('"', ""));
+        let shown = |at: Result<Slice>| {
+            let at = at.unwrap();
             let (start, end) = (at.start_in_request(incremental).unwrap(), at.end_in_request(incremental).unwrap());
-            found.push(format!("{} {}{}", text(start), text(end), if at.closes { "*" } else { "" }));
-            slice = slices.after(&at, None).unwrap();
+            format!("{} {}{}", text(start), text(end), if at.closes { "*" } else { "" })
+        };
+        slices.all(stored).map(shown).collect()
+    }
+
+    /// What is left of a range of which parts are loaded.
+    fn left(incremental: &Incremental, loaded: &[(&str, &str)]) -> Vec<String> {
+        let bounds = fixture::bounds(incremental);
+        let of = |text: &str| CursorValue::parse_text(text, &incremental.notation);
+        let mut covered = Covered::default();
+        for (start, end) in loaded {
+            covered.add(&of(start), &of(end), &incremental.notation).unwrap();
         }
-        found
+        shown(incremental, Slices::new(incremental, &bounds).but(Some(&covered)), None)
+    }
+
+    #[test]
+    fn what_is_loaded_is_left_out_wherever_it_lies() {
+        let mut weekly = incremental("2026-01-01", "7d");
+        weekly.end_value = Some(fixture::bound("2026-01-29"));
+        let all =
+            ["2026-01-01 2026-01-08*", "2026-01-08 2026-01-15*", "2026-01-15 2026-01-22*", "2026-01-22 2026-01-29*"];
+        assert_eq!(left(&weekly, &[]), all);
+        assert_eq!(left(&weekly, &[("2026-01-01", "2026-01-08"), ("2026-01-15", "2026-01-22")]), [all[1], all[3]]);
+        assert!(left(&weekly, &[("2026-01-01", "2026-01-29")]).is_empty());
+        // Loaded with another window: what is left is walked in this one.
+        let rest =
+            ["2026-01-01 2026-01-03*", "2026-01-12 2026-01-19*", "2026-01-19 2026-01-26*", "2026-01-26 2026-01-29*"];
+        assert_eq!(left(&weekly, &[("2026-01-03", "2026-01-12")]), rest);
+        weekly.window = None;
+        assert_eq!(left(&weekly, &[]), ["2026-01-01 2026-01-29*"]);
+        assert_eq!(
+            left(&weekly, &[("2026-01-08", "2026-01-10")]),
+            ["2026-01-01 2026-01-08*", "2026-01-10 2026-01-29*"]
+        );
     }
 
     #[test]

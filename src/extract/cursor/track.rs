@@ -22,6 +22,10 @@ pub struct Track<'a> {
     before: Option<Position>,
     slice: Slice,
     appends: bool,
+    /// Any record may be stored already, whatever its value.
+    compares_all: bool,
+    /// Whether verdicts tell the value of each record.
+    tells_values: bool,
     /// Its window may turn out to hold too much.
     may_split: bool,
     /// The newest value of a record.
@@ -53,6 +57,10 @@ pub struct Known {
     pub received: Received,
     /// Rows are added, so that each must be given once only.
     pub appends: bool,
+    /// Any record may be stored already, whatever its value.
+    pub compares_all: bool,
+    /// Whether the values of records are wanted.
+    pub wants_values: bool,
     /// The slice may turn out to hold too much.
     pub may_split: bool,
 }
@@ -69,12 +77,14 @@ pub struct PageView<'v> {
 }
 
 /// What becomes of a page.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Verdict {
     /// Records that are left out, by rule.
     pub left_out: Vec<(&'static str, Vec<usize>)>,
     /// For each record: whether an earlier load may have stored it already. Empty: none.
     pub suspects: Vec<bool>,
+    /// For each record its value, where that is wanted.
+    pub values: Vec<Option<CursorValue>>,
     /// Records without a value.
     pub missing_count: u64,
     /// Whether the walk goes on.
@@ -96,7 +106,7 @@ impl<'a> Track<'a> {
     /// # Errors
     /// The end of the slice does not fit the format.
     pub fn new(incremental: &'a Incremental, slice: Slice, known: Known) -> Result<Self> {
-        let Known { stored, before, received, appends, may_split } = known;
+        let Known { stored, before, received, appends, compares_all, wants_values, may_split } = known;
         let (bound, notation) = (incremental.start_bound, &incremental.notation);
         let shared = slice.end.as_ref().filter(|_| appends && !slice.is_last());
         let mut track = Track {
@@ -107,6 +117,8 @@ impl<'a> Track<'a> {
             shared_from: shared.map(|end| end.reach_of_start(bound, notation)).transpose()?,
             slice,
             appends,
+            compares_all,
+            tells_values: wants_values,
             may_split,
             newest: None,
             last: None,
@@ -156,7 +168,8 @@ impl<'a> Track<'a> {
         let looks_at_each = self.incremental.row_order.is_some()
             || self.incremental.client_side
             || self.needs_identities()
-            || (self.appends && self.stored.is_some());
+            || self.tells_values
+            || self.has_suspects();
         if !looks_at_each {
             let extent = max_of(page.tokens.iter().copied(), &self.incremental.notation)?;
             extent.max.map_or(Ok(()), |value| self.note_newest(&value))?;
@@ -165,7 +178,13 @@ impl<'a> Track<'a> {
         let notation = &self.incremental.notation;
         let parse = |token: &Option<&[u8]>| token.map_or(Ok(None), |token| CursorValue::parse_json(token, notation));
         let values: Vec<Option<CursorValue>> = page.tokens.iter().map(parse).collect::<Result<_>>()?;
-        self.page_of(page, &values)
+        let verdict = self.page_of(page, &values)?;
+        Ok(if self.tells_values { Verdict { values, ..verdict } } else { verdict })
+    }
+
+    /// Whether records may be stored already, so that each is compared.
+    fn has_suspects(&self) -> bool {
+        self.appends && (self.stored.is_some() || self.compares_all)
     }
 
     fn page_of(&mut self, page: &PageView<'_>, values: &[Option<CursorValue>]) -> Result<Verdict> {
@@ -194,7 +213,7 @@ impl<'a> Track<'a> {
     fn page_without_values(&mut self, page: &PageView<'_>) -> Result<Verdict> {
         let mut verdict = Verdict::plain(0);
         self.leave_out_received(page, &[], &mut verdict)?;
-        if self.appends && self.stored.is_some() {
+        if self.has_suspects() {
             verdict.suspects = vec![true; page.tokens.len()];
         }
         Ok(verdict)
@@ -270,6 +289,9 @@ impl<'a> Track<'a> {
 
     /// Which records an earlier load may have stored already. Only what is not newer than its newest row can be there.
     fn suspects(&self, values: &[Option<CursorValue>]) -> Result<Vec<bool>> {
+        if self.appends && self.compares_all {
+            return Ok(vec![true; values.len()]);
+        }
         let stored = self.stored.as_ref().and_then(Position::newest).filter(|_| self.appends);
         let Some(stored) = stored else { return Ok(Vec::new()) };
         let is_suspect = |value: &Option<CursorValue>| match value {
@@ -302,7 +324,7 @@ pub fn is_out_of_order(error: &Error) -> bool {
 
 impl Verdict {
     fn plain(missing_count: u64) -> Verdict {
-        Verdict { left_out: Vec::new(), suspects: Vec::new(), missing_count, go: Go::On }
+        Verdict { left_out: Vec::new(), suspects: Vec::new(), values: Vec::new(), missing_count, go: Go::On }
     }
 }
 

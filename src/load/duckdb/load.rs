@@ -119,6 +119,24 @@ impl Load {
         counts_by_id(&found.map_err(|e| e.with("table", table))?)
     }
 
+    /// Columns of the committed rows of a table that have one of these ids.
+    pub(super) fn values(&self, table: &str, ids: &[RowId], columns: &[String]) -> Result<Vec<RecordBatch>> {
+        let known = self.tables.iter().find(|t| t.name == table);
+        let (Some(up_to), false) = (known.and_then(|t| t.committed_up_to), ids.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let columns: Vec<String> =
+            columns.iter().enumerate().map(|(i, column)| format!(", {} AS c{i}", sql::name(column))).collect();
+        let sql = format!(
+            "SELECT CAST({id} AS VARCHAR) AS id{columns} FROM {target} \
+             WHERE rowid <= {up_to} AND {id} IN (SELECT id FROM {ROWS})",
+            id = sql::name(book::ID),
+            columns = columns.concat(),
+            target = self.place.table(table),
+        );
+        self.session.query_over(id_batch(ids.iter().copied())?, &sql).map_err(|e| e.with("table", table))
+    }
+
     /// Makes the changes, then puts the rows in. See `Destination::write`.
     pub(super) fn write(&mut self, mut fitted: Vec<Fitted>) -> Result<Vec<u64>> {
         self.check_kind()?;

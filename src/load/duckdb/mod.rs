@@ -289,6 +289,20 @@ impl Destination for DuckDb {
         self.load(ticket)?.stored(table, ids)
     }
 
+    fn values(
+        &mut self,
+        ticket: &Ticket,
+        table: &str,
+        ids: &[RowId],
+        columns: &[String],
+    ) -> Result<HashMap<RowId, Vec<Value>>> {
+        let mut rows = Vec::new();
+        for batch in &self.load(ticket)?.values(table, ids, columns)? {
+            read_parents(batch, &mut rows)?;
+        }
+        Ok(rows.into_iter().collect())
+    }
+
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
         self.load(ticket)?.write(fitted)
     }

@@ -306,6 +306,20 @@ impl Destination for ParquetFolder {
         Ok(counts.into_iter().collect())
     }
 
+    fn values(
+        &mut self,
+        ticket: &Ticket,
+        table: &str,
+        ids: &[RowId],
+        columns: &[String],
+    ) -> Result<HashMap<RowId, Vec<serde_json::Value>>> {
+        let spec = &self.load(ticket)?.spec;
+        if spec.fresh || ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        parents::values_by_id(&self.layout.dataset(&spec.dataset), table, ids, columns)
+    }
+
     fn write(&mut self, ticket: &Ticket, fitted: Vec<Fitted>) -> Result<Vec<u64>> {
         let load = self.loads.get_mut(&ticket.0).ok_or_else(unknown_ticket)?;
         let place = self.layout.dataset(&load.spec.dataset);

@@ -20,7 +20,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowSelection;
 use serde_json::Value;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// Rows that one pass keeps, if a page isn't longer.
@@ -209,6 +209,29 @@ fn read_rows(files: &[PathBuf], chosen: &BTreeSet<Place>, columns: &[String]) ->
         }
     }
     Ok(rows.into_iter().map(|(place, values)| (place.id, values)).collect())
+}
+
+/// The values of columns in the rows of a table that have one of these ids.
+pub(super) fn values_by_id(
+    place: &DatasetLayout,
+    table: &str,
+    wanted: &[RowId],
+    columns: &[String],
+) -> Result<HashMap<RowId, Vec<Value>>> {
+    let wanted: ids::IdMap<()> = wanted.iter().map(|id| (*id, ())).collect();
+    let names: Vec<&str> = columns.iter().map(String::as_str).chain([ID]).collect();
+    let mut found = HashMap::new();
+    for path in place.row_files(table)? {
+        for batch in rows::batches(&path, Some(&names))? {
+            let batch = batch?;
+            let ids = ids::id_array(batch.column_by_name(ID), &path)?;
+            for row in (0..batch.num_rows()).filter(|row| wanted.contains_key(&id_at(ids, *row))) {
+                let values = columns.iter().map(|name| value(&batch, name, row));
+                found.insert(id_at(ids, row), values.collect::<Result<_>>()?);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn value(rows: &RecordBatch, column: &str, row: usize) -> Result<Value> {

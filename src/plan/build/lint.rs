@@ -60,8 +60,6 @@ fn warn_of_bounds(incremental: &Incremental, own: &Layers<'_>, scope: &mut Scope
             scope.found.warning(key.span.clone(), message).help(help);
         }
     };
-    let has_end =
-        incremental.window.is_some() || incremental.end_value.is_some() || incremental.source == CursorSource::Window;
     let add = "add `end_param`, or use `{{ cursor.end }}`";
     if !incremental.sends_end {
         if incremental.window.is_some() {
@@ -74,10 +72,6 @@ fn warn_of_bounds(incremental: &Incremental, own: &Layers<'_>, scope: &mut Scope
             warn("end_value", "no request shows the `end_value`: rows after it are loaded too", add);
         }
     }
-    if !has_end {
-        let help = "it is sent with `window` or `end_value`";
-        warn("end_param", "`end_param` is never sent: the range has no end", help);
-    }
     let add_start = "add `start_param`, or use `{{ cursor.start }}`";
     if incremental.start_bound == StartBound::Exclusive && !incremental.sends_start {
         warn("start_bound", "`start_bound` has no effect: no request shows a start", add_start);
@@ -89,7 +83,7 @@ fn warn_of_bounds(incremental: &Incremental, own: &Layers<'_>, scope: &mut Scope
         let help = "add `format = \"iso8601\"` or `format = \"date\"`, which are written in `timezone`";
         warn("align", "units begin in `timezone`, but starts may be written in another zone", help);
     }
-    if incremental.end_bound == EndBound::Inclusive && (!has_end || !incremental.sends_end) {
+    if incremental.end_bound == EndBound::Inclusive && !incremental.sends_end {
         warn("end_bound", "`end_bound` has no effect: no request shows an end", add);
     }
 }

@@ -9,7 +9,7 @@ const UNIT_NAME_CHARS_MAX: usize = 200;
 
 /// A unit with what is to be known of it when it has ended.
 pub(super) struct Job {
-    pub(super) unit: Unit,
+    pub(super) unit: Arc<Unit>,
     /// Parents or partitions that it asks for.
     pub(super) member_count: u64,
     pub(super) from_warehouse: bool,

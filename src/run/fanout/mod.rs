@@ -26,13 +26,15 @@ pub(super) use lists::check_files;
 pub(super) use own::OwnRows;
 pub(super) use parents::{Live, Parents, Progress, fields_of};
 
+use super::backfill::Past;
 use super::cursors_ahead::CursorsAhead;
 use super::engine::ended_all;
 use super::global::GlobalCursor;
 use super::resource::{Outcome, checkpoint};
 use super::unit::Task;
+use super::unit_end::last_of_each;
 use crate::error::{Error, Kind, Result};
-use crate::extract::cursor::Position;
+use crate::extract::cursor::{Covered, Position};
 use crate::load::CursorRow;
 use crate::plan::model::{OnMissingField, Partitions};
 use batch::Batch;
@@ -46,7 +48,7 @@ use outcome::{Counts, concerns_all, is_gone};
 use parents::{CameThrough, ParentPages};
 use serde_json::Value;
 use source::{Candidate, Candidates};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -96,6 +98,8 @@ struct Fanout<'a> {
     cursors: Vec<CursorRow>,
     /// Stored cursors of candidates that wait.
     cursors_ahead: CursorsAhead,
+    /// What is loaded of their past, if that is asked for.
+    progress_ahead: CursorsAhead,
     counts: Counts,
     warnings: Vec<String>,
     first_error: Option<Error>,
@@ -121,6 +125,7 @@ pub(super) async fn run(task: &Arc<Task>, sources: Sources, stored: Option<Posit
         global: GlobalCursor::of(task, stored),
         cursors: Vec::new(),
         cursors_ahead: CursorsAhead::default(),
+        progress_ahead: CursorsAhead::default(),
         counts: Counts::default(),
         warnings: Vec::new(),
         first_error: None,
@@ -221,7 +226,7 @@ impl Fanout<'_> {
     async fn commit(&mut self) -> Result<()> {
         let mut cursors = std::mem::take(&mut self.cursors);
         cursors.extend(self.global.as_ref().and_then(|global| global.row(self.task, false)));
-        checkpoint(self.task, last_of_each(cursors)).await?;
+        checkpoint(self.task, last_of_each(cursors), false).await?;
         self.last_commit = Instant::now();
         self.records_committed = self.task.tracker.records.load(Ordering::Relaxed);
         Ok(())
@@ -266,7 +271,15 @@ impl Fanout<'_> {
         let Some(unit) = unit_of(members, self.batch.as_ref(), self.task.context.scope()) else { return Ok(None) };
         let stored = self.stored_cursor(&unit.partition, behind).await?;
         self.task.tracker.parents.fetch_add(member_count, Ordering::Relaxed);
-        Ok(Some(Job { unit: unit.starting_at(stored), member_count, from_warehouse }))
+        let unit = unit.starting_at(stored);
+        let unit = match self.task.past() {
+            None => unit,
+            Some(past) => {
+                let covered = self.progress_ahead(past, &unit.partition, behind).await?;
+                unit.in_past(covered)
+            }
+        };
+        Ok(Some(Job { unit: Arc::new(unit), member_count, from_warehouse }))
     }
 
     /// A candidate that nothing is asked for.
@@ -297,25 +310,43 @@ impl Fanout<'_> {
             return Ok(None);
         }
         if !self.cursors_ahead.knows(partition) {
-            let waiting = behind.waiting().take(CURSORS_AHEAD).cloned();
-            let members = waiting.filter_map(|candidate| self.relation.member(candidate, None).ok());
-            let names = members.map(|member| member.identity.to_string()).collect();
+            let names = self.names_of_waiting(behind);
             self.cursors_ahead.look_up(self.task, partition, names).await?;
         }
-        self.cursors_ahead.take(partition)
+        self.cursors_ahead.take(partition).as_deref().map(Position::from_state).transpose()
+    }
+
+    /// How much of its past is loaded, likewise.
+    async fn progress_ahead(&mut self, past: &Past, partition: &str, behind: &Candidates) -> Result<Covered> {
+        if past.again {
+            return Ok(Covered::default());
+        }
+        let name = past.partition(partition);
+        if !self.progress_ahead.knows(&name) {
+            let names = self.names_of_waiting(behind).iter().map(|name| past.partition(name)).collect();
+            self.progress_ahead.look_up(self.task, &name, names).await?;
+        }
+        self.progress_ahead.take(&name).as_deref().map_or(Ok(Covered::default()), Covered::from_state)
+    }
+
+    /// The partitions of candidates that wait.
+    fn names_of_waiting(&self, behind: &Candidates) -> Vec<String> {
+        let waiting = behind.waiting().take(CURSORS_AHEAD).cloned();
+        let members = waiting.filter_map(|candidate| self.relation.member(candidate, None).ok());
+        members.map(|member| member.identity.to_string()).collect()
     }
 
     fn settle(&mut self, done: Done) -> Result<()> {
         match done.result {
             Ok(end) => {
                 self.counts.failed_in_a_row = 0;
-                self.cursors.extend(end.cursor);
+                self.cursors.extend(end.cursors);
                 match end.next {
                     Some(unit) => {
                         let position = end.position.as_ref();
                         self.global.as_mut().map_or(Ok(()), |global| global.note_rows(self.task, position))?;
                         self.continued.push_back(Job {
-                            unit: *unit,
+                            unit: Arc::from(unit),
                             member_count: done.member_count,
                             from_warehouse: done.from_warehouse,
                         });
@@ -357,11 +388,4 @@ impl Fanout<'_> {
 /// What is kept of those that were asked for.
 fn identity_hash(identity: &Value) -> u64 {
     xxh3_64(identity.to_string().as_bytes())
-}
-
-/// The last cursor of each partition: slices of one unit may be committed together.
-fn last_of_each(cursors: Vec<CursorRow>) -> Vec<CursorRow> {
-    let last: HashMap<String, CursorRow> =
-        cursors.into_iter().map(|cursor| (cursor.partition.clone(), cursor)).collect();
-    last.into_values().collect()
 }

@@ -3,7 +3,8 @@
 use super::super::budget;
 use super::super::report::group_digits;
 use super::super::resource::Outcome;
-use super::{Fanout, last_of_each};
+use super::super::unit_end::last_of_each;
+use super::Fanout;
 use crate::error::{Error, Kind, Result};
 use crate::http;
 
@@ -47,14 +48,18 @@ impl Fanout<'_> {
             self.cursors.extend(self.asked_all());
         }
         let global = self.global.as_ref();
-        self.cursors.extend(global.and_then(|global| global.row(self.task, error.is_none())));
-        let cursor_after = global.and_then(|global| global.text(error.is_none()));
+        // A past moves no cursor, however complete it is.
+        let is_complete = error.is_none() && self.task.past().is_none();
+        self.cursors.extend(global.and_then(|global| global.row(self.task, is_complete)));
+        let cursor_after = global.and_then(|global| global.text(is_complete));
         let cursor_committed = global.and_then(|global| global.text(false));
         Outcome {
             end: Some(self.end(what)),
             cursors: last_of_each(self.cursors),
             cursor_after,
             cursor_committed,
+            got_further: self.counts.done > 0,
+            windows_left: None,
             warnings: self.warnings,
             spoiled: self.spoiled || fatal || (all_or_none && error.is_some()),
             error,
