@@ -30,6 +30,7 @@ mod incremental;
 mod lock;
 mod mind;
 mod mindstamp;
+mod nesting;
 mod page_language;
 mod paging;
 mod parents;

@@ -8,7 +8,7 @@ use crate::schema::number::{Decimal, Plain};
 use crate::schema::reading::Reading;
 use crate::schema::temporal::{self, Temporal};
 use crate::schema::types::{Numbers, Observed, Uniform};
-use crate::schema::widen::{parse_text, reads_as, widen_array};
+use crate::schema::widen::{Recast, parse_text, quote, reads_as};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float64Array,
     Int64Array, StringArray, TimestampMicrosecondArray,
@@ -249,7 +249,7 @@ impl ColumnBuffer {
         }
         let temporal = if self.declared.is_some() { None } else { temporal::parse(text) };
         match (&mut self.data, temporal) {
-            (Data::Text { ends, bytes }, None) => {
+            (Data::Text { ends, bytes }, None) if self.data_type != ColumnType::Json => {
                 bytes.extend_from_slice(text);
                 ends.push(bytes.len() as i32);
                 self.observed.text |= self.declared.is_none();
@@ -273,8 +273,29 @@ impl ColumnBuffer {
             (Data::Date(values), Some(Temporal::Date(days))) => values.push(days),
             (Data::Time(values), Some(Temporal::Date(days))) => values.push(i64::from(days) * 86_400_000_000),
             (Data::Time(values), Some(Temporal::Local(micros, _) | Temporal::Zoned(micros, _))) => values.push(micros),
+            _ if self.data_type == ColumnType::Json && self.declared.is_none() => {
+                let quoted = quote(&String::from_utf8_lossy(text));
+                self.push_text(quoted.as_bytes());
+            }
             _ => self.push_text(text),
         }
+        self.valid();
+        Ok(Fit::Fits)
+    }
+
+    /// Adds an object or a list that is kept as it is, by its JSON.
+    ///
+    /// # Errors
+    /// As [`ColumnBuffer::boolean`].
+    pub fn nested(&mut self, json: &str, is_list: bool) -> Result<Fit> {
+        let seen = Observed::of_nested(is_list);
+        match self.declared {
+            None if self.is_refused(seen, json.as_bytes()) => return Ok(Fit::Refused),
+            None => self.see(seen)?,
+            Some(_) if self.is_refused(seen, json.as_bytes()) => return Ok(Fit::Refused),
+            Some(_) => {}
+        }
+        self.push_text(json.as_bytes());
         self.valid();
         Ok(Fit::Fits)
     }
@@ -347,7 +368,8 @@ impl ColumnBuffer {
             let array = self.take_array();
             self.data = Data::new(&joined, None);
             self.valid = BooleanBufferBuilder::new(rows);
-            self.data.load(&widen_array(&array, from, to, joined.text_form())?);
+            let (text, quoted) = (joined.text_form(), joined.quotes_scalars());
+            self.data.load(&Recast { from, to, text, canonical: false, quoted }.apply(&array)?);
             for row in 0..rows {
                 self.valid.append(array.is_valid(row));
             }

@@ -2,6 +2,8 @@
 
 use super::json::{Fault, Scanner};
 use crate::plan::model::FieldPath;
+use crate::schema::widen::quote;
+use std::borrow::Cow;
 
 /// The text of a value. `path` leads to it from the record, through objects and lists alike. Fields that are excluded are
 /// not in it, nor is a text in whose JSON one would be.
@@ -9,7 +11,20 @@ pub(super) fn excerpt(token: &[u8], path: &[String], exclude: &[FieldPath]) -> S
     if exclude.is_empty() {
         return String::from_utf8_lossy(token).into_owned();
     }
-    let mut copy = Copy { exclude, path: path.to_vec(), out: String::with_capacity(token.len()), scratch: Vec::new() };
+    copied(token, path, exclude, true)
+}
+
+/// The JSON of a value that is kept as it is, without fields that are excluded. Characters that are no characters (halves of
+/// surrogate pairs) are replaced, because no reader of JSON takes them.
+pub(super) fn kept_json<'t>(token: &'t [u8], path: &[String], exclude: &[FieldPath]) -> Cow<'t, str> {
+    let hides = exclude.iter().any(|e| e.0.len() > path.len() && e.0.starts_with(path));
+    let has_surrogates = token.windows(3).any(|w| matches!(w, [b'\\', b'u', b'd' | b'D']));
+    if hides || has_surrogates { copied(token, path, exclude, false).into() } else { String::from_utf8_lossy(token) }
+}
+
+fn copied(token: &[u8], path: &[String], exclude: &[FieldPath], hides_texts: bool) -> String {
+    let (path, out) = (path.to_vec(), String::with_capacity(token.len()));
+    let mut copy = Copy { exclude, path, out, scratch: Vec::new(), hides_texts };
     // The token was scanned before, so it is well-formed; what could not be read is better left out than shown.
     match copy.value(&mut Scanner::new(token), 1) {
         Ok(()) => copy.out,
@@ -22,6 +37,8 @@ struct Copy<'e> {
     path: Vec<String>,
     out: String,
     scratch: Vec<u8>,
+    /// Whether texts are left out in whose JSON an excluded field would be.
+    hides_texts: bool,
 }
 
 impl Copy<'_> {
@@ -29,9 +46,17 @@ impl Copy<'_> {
         match scan.peek() {
             Some(b'{') => self.object(scan, depth),
             Some(b'[') => self.list(scan, depth),
-            Some(b'"') if self.exclude.iter().any(|e| e.0.len() > self.path.len() && e.0.starts_with(&self.path)) => {
+            Some(b'"')
+                if self.hides_texts
+                    && self.exclude.iter().any(|e| e.0.len() > self.path.len() && e.0.starts_with(&self.path)) =>
+            {
                 scan.skip(depth, &mut self.scratch)?;
                 self.out.push_str("null");
+                Ok(())
+            }
+            Some(b'"') => {
+                let text = String::from_utf8_lossy(scan.string(&mut self.scratch)?).into_owned();
+                self.out.push_str(&quote(&text));
                 Ok(())
             }
             _ => {
@@ -50,7 +75,7 @@ impl Copy<'_> {
             loop {
                 let key = String::from_utf8_lossy(scan.string(&mut self.scratch)?).into_owned();
                 scan.expect(b':', "`:`")?;
-                let quoted = serde_json::Value::from(key.as_str()).to_string();
+                let quoted = quote(&key);
                 self.path.push(key);
                 if self.exclude.iter().any(|e| e.0 == self.path) {
                     scan.skip(depth + 1, &mut self.scratch)?;

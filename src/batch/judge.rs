@@ -7,7 +7,7 @@ use super::contract::{Discarded, Drift, Extent, column_name, table_name};
 use super::decode::{FILTERED, IsFiltered};
 use super::excerpt::excerpt;
 use super::json::{Fault, Scanner};
-use super::pass::Pass;
+use super::pass::{Pass, is_empty};
 use super::shape::{FieldId, ROOT, TableId};
 use super::{CursorToken, Decoded};
 use crate::error::{Error, Kind, Result};
@@ -100,7 +100,7 @@ impl Pass<'_> {
         depth: usize,
     ) -> Result<(), Fault> {
         let token = scan.skip(depth, &mut self.scratch)?;
-        let says_nothing = token == b"null" || (drift == Drift::Table && element_count(token, depth) == 0);
+        let says_nothing = token == b"null" || is_empty(token);
         if !says_nothing {
             self.offend(field, drift, token, depth);
         }

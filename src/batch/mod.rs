@@ -12,6 +12,7 @@ mod excerpt;
 pub mod json;
 mod judge;
 pub mod key;
+pub mod nesting;
 mod pass;
 pub mod shape;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! One pass over the records of a page: tokens into the columns of the shape, keys and cursors noted on the way.
 
 use super::column::Fit;
-use super::content::{content, is_json, json_in, key_text, mix};
+use super::content::{NestedContent, content, digits_of, is_json, json_in, key_text, of_element, of_member};
 use super::contract::Drift;
 use super::decode::{DecodeSpec, ParentColumns, uuid8};
+use super::excerpt::kept_json;
 use super::json::{Fault, Number, Scanner};
 use super::judge::Judge;
 use super::key::id_of_texts;
@@ -11,7 +12,6 @@ use super::shape::{Field, FieldId, KeyPart, ROOT, Shape};
 use super::{CursorToken, Decoded};
 use crate::error::{Error, Kind, Result};
 use crate::plan::model::OnCursorMissing;
-use crate::schema::number::{Decimal, Plain};
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -229,6 +229,7 @@ impl<'s> Pass<'s> {
                 note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
                 (fit, content(self.hashes_content, 1, text))
             }
+            Some(b'{' | b'[') if self.shape.fields[field].keeps(first) => return self.nested(scan, field, row, depth),
             Some(b'{') => return self.object(scan, field, row, depth),
             Some(b'[') => return self.list(scan, field, row, depth),
             Some(b'n') => {
@@ -293,18 +294,15 @@ impl<'s> Pass<'s> {
             return Ok((fit, 0));
         }
         let (mut digits, canonical);
-        let text = match number {
+        let text: &[u8] = match number {
             Number::Small(value) => {
                 digits = itoa::Buffer::new();
                 digits.format(value).as_bytes()
             }
-            Number::Whole(token) | Number::Fraction(token) => match Plain::parse(token) {
-                Some(plain) => plain.canonical,
-                None => {
-                    canonical = Decimal::parse(token).map(|d| d.canonical()).unwrap_or_default();
-                    canonical.as_bytes()
-                }
-            },
+            Number::Whole(token) | Number::Fraction(token) => {
+                canonical = digits_of(token);
+                &canonical
+            }
         };
         note_key(&mut self.key, &self.shape.fields[field], || text.to_vec());
         Ok((fit, self.content(3, text)))
@@ -331,13 +329,35 @@ impl<'s> Pass<'s> {
         let token = scan.skip(depth, &mut self.scratch)?;
         let unfolded = self.shape.fields[field].parse_json.then(|| json_in(token, depth, &mut self.scratch)).flatten();
         let token = unfolded.as_deref().unwrap_or(token);
-        let buffer = self.shape.buffer(field, row);
         if token == b"null" {
-            buffer.null();
+            self.shape.buffer(field, row).null();
             return Ok(0);
         }
-        buffer.json(token);
-        Ok(self.content(4, token))
+        let hash = content(self.hashes_content, 4, token);
+        let full_path = self.shape.full_path(field);
+        self.shape.buffer(field, row).json(kept_json(token, &full_path, &self.spec.shape.exclude).as_bytes());
+        Ok(hash)
+    }
+
+    /// An object or a list that is kept as it is.
+    fn nested(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
+        let token = scan.skip(depth, &mut self.scratch)?;
+        let exclude = &self.spec.shape.exclude;
+        let full_path = self.shape.full_path(field);
+        let hash = if self.hashes_content {
+            let path = self.shape.fields[field].path.clone();
+            NestedContent { path, full_path: full_path.clone(), exclude, scratch: Vec::new() }
+                .of(&mut Scanner::new(token), depth)?
+        } else {
+            0
+        };
+        let json = kept_json(token, &full_path, exclude);
+        match self.shape.buffer(field, row).nested(&json, token[0] == b'[')? {
+            Fit::Fits => Ok(hash),
+            // What is empty says no more than null, and null is no offence.
+            Fit::Refused if is_empty(token) => Ok(0),
+            Fit::Refused => Ok(self.widening(token, field, depth)),
+        }
     }
 
     fn object(&mut self, scan: &mut Scanner<'_>, field: FieldId, row: usize, depth: usize) -> Result<u128, Stop> {
@@ -360,8 +380,7 @@ impl<'s> Pass<'s> {
                 }
                 self.shape.fields[member].seen_row = row + 1;
                 let hash = self.value(scan, member, row, depth + 1)?;
-                // A sum, so that the order of keys does not matter. Null adds nothing: a new field changes no old row.
-                sum = sum.wrapping_add(mix(hash, u128::from(self.shape.fields[member].path_hash)));
+                sum = sum.wrapping_add(of_member(hash, self.shape.fields[member].path_hash));
             }
             if !scan.more(b'}')? {
                 return Ok(sum);
@@ -397,7 +416,7 @@ impl<'s> Pass<'s> {
             rows.root.push(self.root_row as u32);
             rows.index.push(index);
             let hash = self.value(scan, element, child_row, depth + 1)?;
-            sum = sum.wrapping_add(mix(hash.wrapping_add(1), index as u128 + 1));
+            sum = sum.wrapping_add(of_element(hash, index));
             index += 1;
             if let Some(around) = around {
                 self.end_element(around);
@@ -421,6 +440,11 @@ impl<'s> Pass<'s> {
     fn content(&self, kind: u64, bytes: &[u8]) -> u128 {
         content(self.hashes_content, kind, bytes)
     }
+}
+
+/// Whether the token of an object or a list has nothing in it.
+pub(super) fn is_empty(token: &[u8]) -> bool {
+    matches!(token, [b'{', inner @ .., b'}'] | [b'[', inner @ .., b']'] if inner.trim_ascii().is_empty())
 }
 
 /// Why a value could not be read.

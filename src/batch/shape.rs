@@ -4,7 +4,9 @@
 //! the same table, and a list whose elements are rows of a child table. So a field that changes between them has no conflict.
 
 use super::column::ColumnBuffer;
+use super::content::path_hash;
 use super::contract::{Contract, Drift};
+use super::nesting::KeepsNested;
 use crate::plan::model::{ColumnHint, ContractMode, FieldPath};
 use crate::schema::ColumnType;
 use crate::schema::catalog::{Catalog, Source, TablePath};
@@ -35,6 +37,8 @@ pub struct ShapeSpec {
     pub of_run: Vec<String>,
     /// What becomes of data that would change the tables.
     pub contract: Contract,
+    /// Which objects and lists are kept as they are.
+    pub keeps_nested: KeepsNested,
 }
 
 /// A part of a key.
@@ -98,6 +102,10 @@ pub(super) struct Field {
     pub(super) cursor_slot: Option<usize>,
     /// Declared as JSON: the value's text is kept whatever it is.
     pub(super) raw: bool,
+    /// Its objects are kept as they are.
+    pub(super) keeps_objects: bool,
+    /// Its lists are kept as they are.
+    pub(super) keeps_lists: bool,
     /// Its texts are JSON, to be read like the rest of the record.
     pub(super) parse_json: bool,
     /// The file names it, so that its column is nothing new.
@@ -106,6 +114,18 @@ pub(super) struct Field {
     pub(super) needed: bool,
     /// The row of this page that named it last, plus one.
     pub(super) seen_row: usize,
+}
+
+impl Field {
+    /// Whether a value that begins like this is nested, and kept as it is.
+    #[inline]
+    pub(super) fn keeps(&self, first: Option<u8>) -> bool {
+        match first {
+            Some(b'{') => self.keeps_objects,
+            Some(b'[') => self.keeps_lists,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -146,10 +166,10 @@ impl Shape {
     fn add_table(&mut self, path: TablePath, parent: Option<TableId>) -> TableId {
         let id = self.tables.len();
         let path_hash = xxh3_64(format!("{path:?}").as_bytes());
-        let element = self.add_field(id, Vec::new());
         let rows = Rows::default();
         let (columns, children) = (Vec::new(), Vec::new());
-        self.tables.push(Table { path, path_hash, parent, element, columns, children, rows, held: false });
+        self.tables.push(Table { path, path_hash, parent, element: 0, columns, children, rows, held: false });
+        self.tables[id].element = self.add_field(id, Vec::new());
         if let Some(parent) = parent {
             self.tables[parent].children.push(id);
         }
@@ -163,11 +183,14 @@ impl Shape {
             KeyPart::Parent(_) => false,
         });
         let hint = self.hint(table, &path);
+        let of_table = &self.tables[table].path;
+        let keeps_objects = self.spec.keeps_nested.objects(of_table, &path);
+        let keeps_lists = self.spec.keeps_nested.lists(of_table);
         let needed =
             key_slot.is_some() || at(&self.spec.contract.needed).is_some() || hint.is_some_and(|h| !h.nullable);
         let field = Field {
             table,
-            path_hash: xxh3_64(path.join("\u{1f}").as_bytes()),
+            path_hash: path_hash(&path),
             column: None,
             object: None,
             list: None,
@@ -175,6 +198,8 @@ impl Shape {
             key_slot,
             cursor_slot: at(&self.spec.cursor),
             raw: !path.is_empty() && hint.is_some_and(|h| h.data_type == Some(ColumnType::Json)),
+            keeps_objects,
+            keeps_lists,
             parse_json: hint.is_some_and(|h| h.parse_json),
             named: needed || hint.is_some() || at(&self.spec.cursor).is_some(),
             needed,
@@ -301,6 +326,12 @@ impl Shape {
         field
     }
 
+    /// The keys that lead from the record to a field, through lists.
+    pub(super) fn full_path(&self, field: FieldId) -> Vec<String> {
+        let field = &self.fields[field];
+        self.tables[field.table].path.iter().flatten().chain(&field.path).cloned().collect()
+    }
+
     fn table_at(&mut self, path: &TablePath) -> TableId {
         let mut table = ROOT;
         for step in path {
@@ -319,6 +350,7 @@ impl Shape {
             own.column.is_none() && !own.named && self.tables[own.table].held && modes.columns != ContractMode::Evolve;
         match first {
             _ if own.raw => None,
+            _ if own.keeps(first) => is_new_column.then_some(Drift::Column),
             Some(b'{') => None,
             Some(b'[') => is_new_list.then_some(Drift::Table),
             _ => is_new_column.then_some(Drift::Column),

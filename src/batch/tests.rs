@@ -1,14 +1,15 @@
 //! Records in, tables out: the decoder together with the catalog, because only together do they keep their promises.
 
 use super::decode::{DecodeSpec, Decoder};
+use super::nesting::KeepsNested;
 use super::shape::{KeyPart, ShapeSpec};
 use crate::error::{Kind, Result};
-use crate::plan::model::{ColumnHint, FieldPath, OnCursorMissing};
+use crate::plan::model::{ColumnHint, FieldPath, Nested, Nesting, OnCursorMissing};
 use crate::schema::ColumnType;
-use crate::schema::catalog::{Catalog, Fitted};
+use crate::schema::catalog::{Catalog, Fitted, Table};
 use crate::schema::reading::Reading;
 use crate::schema::widen::value_text;
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::concat_batches;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -47,6 +48,14 @@ fn hint(name: &str) -> ColumnHint {
         parse_json: false,
         description: None,
     }
+}
+
+/// A resource whose nested values are kept as the file says.
+fn nesting(nested: Nested, max_table_nesting: Option<u64>) -> DecodeSpec {
+    let nesting = Nesting { nested, max_table_nesting };
+    let keeps_nested = KeepsNested { nesting, ..KeepsNested::default() };
+    let shape = ShapeSpec { keeps_nested, ..keyed("id").shape };
+    DecodeSpec { shape, ..spec() }
 }
 
 /// All pages through one decoder, each fitted as it comes; the last state of each table with the rows of all pages.
@@ -134,6 +143,66 @@ fn child_rows_know_their_parent_their_root_and_their_place() {
     let index = bl.list_index.as_primitive::<arrow::datatypes::Int64Type>().values().to_vec();
     assert_eq!(index, [0, 1, 0]);
     assert_eq!(root.ids.as_fixed_size_binary().value(0)[6] >> 4, 8, "a UUID of version 8");
+}
+
+#[test]
+fn nested_values_are_kept_as_json_where_the_file_says_so() {
+    let page = json!([
+        {"id": 1, "o": {"x": {"y": 1.50}}, "l": [{"m": [1, [2]]}], "n": []},
+        {"id": 2, "o": null, "l": 7, "n": {}},
+    ]);
+    let load = |nested, max| one(nesting(nested, max), page.clone());
+    let w = load(Nested::Json, None);
+    assert_eq!(types(&w, "t"), ["id BIGINT", "o JSON", "l JSON", "n JSON"]);
+    assert_eq!(w.rows["t"][0], ["id=1", "o={\"x\":{\"y\":1.5}}", "l=[{\"m\":[1,[2]]}]", "n=[]"]);
+    assert_eq!(w.rows["t"][1], ["id=2", "l=7", "n={}"]);
+    let w = load(Nested::Tables, Some(0));
+    assert_eq!(types(&w, "t"), ["id BIGINT", "o__x__y DOUBLE", "l JSON", "n JSON"]);
+    assert_eq!(w.rows.len(), 1);
+    let w = load(Nested::Tables, Some(1));
+    assert_eq!(types(&w, "t__l"), ["m JSON"]);
+    let w = load(Nested::Tables, Some(2));
+    assert_eq!((w.rows["t__l__m"].len(), types(&w, "t__l__m")), (2, vec!["value JSON".to_owned()]));
+    assert_eq!(w.rows["t__l__m"], [["value=1"], ["value=[2]"]]);
+}
+
+#[test]
+fn scalars_of_a_json_column_are_numbers_and_booleans_or_all_text() {
+    let column = |values: &[&str]| {
+        let pages: Vec<String> =
+            values.iter().enumerate().map(|(id, v)| format!("[{{\"id\":{id},\"v\":{v}}}]")).collect();
+        let rows = load(nesting(Nested::Json, None), &pages).unwrap().rows.remove("t").unwrap();
+        rows.into_iter().map(|row| row[1].trim_start_matches("v=").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(column(&["5", "true", "1e2", "[]"]), ["5", "true", "100", "[]"]);
+    assert_eq!(column(&["[]", "5", "\"x\\\"y\"", "{}"]), ["[]", "\"5\"", "\"x\\\"y\"", "{}"]);
+    let times = ["\"2024-01-01T00:00:00Z\"", "[1]", "\"2024-01-01T02:00:00+02:00\""];
+    assert_eq!(column(&times), [times[0], times[1], "\"2024-01-01T00:00:00Z\""]);
+}
+
+#[test]
+fn a_content_id_is_the_same_wherever_nested_values_go() {
+    let record = r#"{"id":1,"o":{"b":[1.0,{"c":null,"d":"\u0041"}],"a":true,"secret":1},"l":[[1,2],[]]}"#;
+    let id = |nested, max| {
+        let keeps = nesting(nested, max);
+        let shape = ShapeSpec { exclude: vec![path("o.secret")], ..keeps.shape };
+        let spec = DecodeSpec { shape, id_from_content: true, ..spec() };
+        let decoded = Decoder::new(spec, &Catalog::default()).decode(&[record], &[]).unwrap();
+        decoded.chunks[0].ids.as_fixed_size_binary().value(0).to_vec()
+    };
+    let expected = id(Nested::Tables, None);
+    for (nested, max) in [(Nested::Json, None), (Nested::Tables, Some(0)), (Nested::Tables, Some(1))] {
+        assert_eq!(id(nested, max), expected, "{nested:?} {max:?}");
+    }
+}
+
+#[test]
+fn what_is_excluded_or_no_character_is_in_no_json() {
+    let shape = ShapeSpec { exclude: vec![path("o.secret"), path("l.x")], ..nesting(Nested::Json, None).shape };
+    let page = r#"[{"id":1,"o":{"secret":1,"y":"\ud800\u0041"},"l":[{"x":1,"z":2}],"d":{"secret":1}}]"#;
+    let w = load(DecodeSpec { shape, ..spec() }, &[page.to_owned()]).unwrap();
+    let json = ["o={\"y\":\"\u{fffd}A\"}", "l=[{\"z\":2}]", "d={\"secret\":1}"];
+    assert_eq!(w.rows["t"][0][1..], json.map(str::to_owned));
 }
 
 #[test]
@@ -342,12 +411,65 @@ fn record() -> impl Strategy<Value = String> {
     })
 }
 
+/// Rows of each table as a warehouse has them in the end that keeps what it was given and converts it at each change.
+fn stored(spec: DecodeSpec, pages: &[String]) -> BTreeMap<String, Vec<Vec<String>>> {
+    let (mut decoder, mut catalog) = (Decoder::new(spec, &Catalog::default()), Catalog::default());
+    let mut tables: BTreeMap<String, (Table, Vec<Vec<ArrayRef>>)> = BTreeMap::new();
+    for page in pages {
+        let chunks = decoder.decode(&[page.as_bytes()], &[]).unwrap().chunks;
+        for part in catalog.fit("t", &chunks, &HashSet::new()).unwrap() {
+            let (before, batches) = tables.entry(part.table.name.clone()).or_insert((part.table.clone(), Vec::new()));
+            for batch in batches.iter_mut() {
+                let rows = batch.first().map_or(0, |column| column.len());
+                let convert = |column: &crate::schema::catalog::Column| match before
+                    .columns
+                    .iter()
+                    .position(|b| b.source == column.source)
+                {
+                    None => new_null_array(&column.data_type().arrow(), rows),
+                    Some(at) => match column.recast_since(&before.columns[at]) {
+                        Some(recast) => recast.apply(&batch[at]).unwrap(),
+                        None => batch[at].clone(),
+                    },
+                };
+                *batch = part.table.columns.iter().map(convert).collect();
+            }
+            let own = part.batches[0].num_columns() - part.table.columns.len();
+            batches.extend(part.batches.iter().map(|b| b.columns()[own..].to_vec()));
+            *before = part.table;
+        }
+    }
+    let text = |(table, batches): (Table, Vec<Vec<ArrayRef>>)| {
+        let mut rows = Vec::new();
+        for batch in batches {
+            for row in 0..batch.first().map_or(0, |column| column.len()) {
+                let valid = table.columns.iter().zip(&batch).filter(|(_, array)| array.is_valid(row));
+                let cell = |(column, array): (&crate::schema::catalog::Column, &ArrayRef)| {
+                    format!("{}={}", column.name, value_text(array, row, column.data_type(), Default::default()))
+                };
+                rows.push(valid.map(cell).collect());
+            }
+        }
+        (table.name, rows)
+    };
+    sorted(tables.into_values().filter(|(table, _)| !table.columns.is_empty()).map(text).collect())
+}
+
+/// Rows in an order that says nothing; tables without columns are left out.
+fn sorted(tables: BTreeMap<String, Vec<Vec<String>>>) -> BTreeMap<String, Vec<Vec<String>>> {
+    let sort = |(table, mut rows): (String, Vec<Vec<String>>)| {
+        rows.sort();
+        (table, rows)
+    };
+    tables.into_iter().map(sort).filter(|(_, rows)| rows.iter().any(|row| !row.is_empty())).collect()
+}
+
 /// Columns with their types, by table.
 type Columns = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Rows of all tables with their ids, sorted, and the columns by name: what must not depend on order.
-fn order_free(pages: &[String]) -> (Columns, BTreeMap<String, Vec<Vec<String>>>) {
-    let w = load(keyed("id"), pages).unwrap();
+fn order_free(spec: DecodeSpec, pages: &[String]) -> (Columns, BTreeMap<String, Vec<Vec<String>>>) {
+    let w = load(spec, pages).unwrap();
     let columns = w
         .catalog
         .tables
@@ -384,7 +506,11 @@ proptest! {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             shuffled.swap(i, (state >> 33) as usize % (i + 1));
         }
-        prop_assert_eq!(order_free(&pages(&records, records.len())), order_free(&pages(&shuffled, per_page)));
+        for (nested, max) in [(Nested::Tables, None), (Nested::Tables, Some(0)), (Nested::Tables, Some(1)), (Nested::Json, None)] {
+            let (spec, shuffled) = (|| nesting(nested, max), pages(&shuffled, per_page));
+            prop_assert_eq!(order_free(spec(), &pages(&records, records.len())), order_free(spec(), &shuffled));
+            prop_assert_eq!(stored(spec(), &shuffled), sorted(load(spec(), &shuffled).unwrap().rows));
+        }
     }
 
     #[test]

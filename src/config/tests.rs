@@ -350,7 +350,7 @@ fn a_filter_is_one_expression_over_records_and_nothing_else_sees_records() {
 
 #[test]
 fn keys_and_values_of_later_versions_are_refused_by_name() {
-    let resources = ["transform", "max_table_nesting", "nested"];
+    let resources = ["transform"];
     for name in resources {
         assert_eq!(mistakes(&resource(&format!("{name} = 1"))), [format!("4:1 `{name}` is not yet supported")]);
     }

@@ -76,6 +76,7 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
         write: WriteDisposition::Append,
         merge: Merge::default(),
         schema_contract: Default::default(),
+        nesting: crate::plan::model::Nesting::default(),
         filter: None,
         exclude: Vec::new(),
         columns: Vec::new(),

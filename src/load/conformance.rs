@@ -475,7 +475,7 @@ fn integers(values: &[i64]) -> ArrayRef {
 }
 
 fn recast(from: ColumnType, to: ColumnType) -> Recast {
-    Recast { from, to, text: TextForm::default(), canonical: false }
+    Recast { from, to, text: TextForm::default(), canonical: false, quoted: false }
 }
 
 pub(crate) fn open_loads_of_several_resources_do_not_disturb_each_other(open: Opener, folder: &Path) {

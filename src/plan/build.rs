@@ -17,6 +17,7 @@ mod incremental;
 mod json_text;
 mod layers;
 mod lint;
+mod nesting;
 mod pace;
 mod paginator;
 mod parent;

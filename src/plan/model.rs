@@ -9,6 +9,7 @@ mod client;
 mod contract;
 mod format;
 mod incremental;
+mod nesting;
 mod paginator;
 mod relation;
 mod request;
@@ -26,6 +27,7 @@ pub use client::*;
 pub use contract::{ContractMode, SchemaContract};
 pub use format::{BodyFormat, ColumnNames, CsvFormat, CsvHeader, FormatKind, RecordColumns, XmlFormat};
 pub use incremental::*;
+pub use nesting::{Nested, Nesting};
 pub use paginator::*;
 pub use relation::{
     FieldPlace, OnMissingField, Parent, ParentBatch, ParentColumn, ParentField, ParentScope, PartitionList,
@@ -112,6 +114,8 @@ pub struct Resource {
     pub merge: Merge,
     /// What becomes of data that would change the tables.
     pub schema_contract: SchemaContract,
+    /// Where objects and lists within records go.
+    pub nesting: Nesting,
     /// What must hold for a record to be kept; none: all are.
     pub filter: Option<Template>,
     /// Fields left out before anything is stored.

@@ -2,7 +2,7 @@
 
 use super::backfill::{self, Past, newer_stays};
 use super::credentials::{CredentialsByResource, resolve_all};
-use super::decoding::decode_spec;
+use super::decoding::{decode_spec, keeps_nested};
 use super::fanout::{Connections, Progress, check_files};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
@@ -123,6 +123,8 @@ pub async fn execute(options: RunOptions<'_>) -> Result<Report> {
     };
     if options.full_refresh {
         check_full_refresh(&pipeline, &selection)?;
+    } else {
+        check_nesting(&pipeline, &selection, &stored)?;
     }
     let copy = readable_copy(settings, &pipeline, &location, &stored);
     let wire = Wire::new(&options.tape, network, &pipeline.name, started_at)?;
@@ -340,7 +342,10 @@ async fn run_resources(
             context: context.clone(),
             http: context.senders.of(&resource.name).ok_or_else(|| broken("a resource has no sender"))?,
             credentials: credentials.of(&resource.name).ok_or_else(|| broken("a resource has no credentials"))?,
-            decoders: Decoders::new(decode_spec(resource, selection.stored.contains(&resource.name)), catalog),
+            decoders: Decoders::new(
+                decode_spec(pipeline, resource, selection.stored.contains(&resource.name)),
+                catalog,
+            ),
             files: files_of(pipeline, resource, &context.files_base).map(Arc::new),
             stored: selection.stored.contains(&resource.name),
             feeds: connections.take_feeds(&resource.name),
@@ -380,6 +385,23 @@ pub(super) async fn ended_all(resources: Vec<watch::Receiver<()>>) {
         // An error says that the sender is gone: the resource has ended.
         while resource.changed().await.is_ok() {}
     }
+}
+
+/// Refuses to load nested values otherwise than the tables have them: a query would find some here and some there.
+pub(super) fn check_nesting(pipeline: &Pipeline, selection: &Selection, stored: &Stored) -> Result<()> {
+    for resource in pipeline.resources.iter().filter(|r| selection.stored.contains(&r.name)) {
+        let Some((place, what)) = keeps_nested(pipeline, resource).contradiction(&catalog_of(resource, stored)) else {
+            continue;
+        };
+        let message = format!("the tables of `{}` hold nested values otherwise than the file says", resource.name);
+        let hint = format!(
+            "change `nested`, `max_table_nesting` or what reads the field back, or make the tables anew with \
+             `--full-refresh --resource {}`; nothing was changed",
+            resource.name
+        );
+        return Err(Error::new(Kind::Config, message).with("at", format!("`{place}` {what}")).hint(hint));
+    }
+    Ok(())
 }
 
 /// Refuses to make a table anew for some of the resources that fill it: the rows of the others would be gone.

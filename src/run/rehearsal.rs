@@ -276,7 +276,7 @@ impl Rehearsal {
             context: context.clone(),
             http: context.senders.of(&resource.name).ok_or_else(|| broken("a resource has no sender"))?,
             credentials: self.credentials.of(&resource.name).ok_or_else(|| broken("a resource has no credentials"))?,
-            decoders: Decoders::new(decode_spec(resource, true), Catalog::default()),
+            decoders: Decoders::new(decode_spec(pipeline, resource, true), Catalog::default()),
             files: files.map(|files| Arc::new(files.kept_in(self.scratch.path.clone()))),
             stored: true,
             feeds,

@@ -1,7 +1,7 @@
 //! What a run would find, without one: the warehouse opened for reading, the values that the file gives, and the first units
 //! of each resource. Takes no lock and changes nothing.
 
-use super::engine::{Selection, blocking, broken, check_full_refresh, check_names, select};
+use super::engine::{Selection, blocking, broken, check_full_refresh, check_names, check_nesting, select};
 use super::fanout::{Connections, FirstUnits, Progress, check_files};
 use super::specs::{RunOf, load_spec, reserved_names, stored_cursor};
 use super::unit::Unit;
@@ -84,6 +84,8 @@ impl Survey {
         let selection = select(&pipeline, resources, &stored);
         if full_refresh {
             check_full_refresh(&pipeline, &selection)?;
+        } else {
+            check_nesting(&pipeline, &selection, &stored)?;
         }
         let (warehouse, thread) = warehouse::start(Setup {
             destination,

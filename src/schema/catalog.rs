@@ -41,6 +41,31 @@ impl Column {
     pub fn data_type(&self) -> ColumnType {
         self.declared.unwrap_or_else(|| self.observed.column_type())
     }
+
+    /// How values of a type become values of this column.
+    pub fn recast_from(&self, from: ColumnType) -> Recast {
+        let (to, is_ours) = (self.data_type(), self.declared.is_none());
+        // JSON that the file declares is as it came.
+        let requotes = to == ColumnType::Json && (is_ours || from != ColumnType::Json);
+        Recast {
+            from,
+            to,
+            text: self.observed.text_form(),
+            canonical: is_ours && self.observed.needs_canonical_text(),
+            quoted: requotes && self.observed.quotes_scalars(),
+        }
+    }
+
+    /// What has to be done to the values of the column as it was before; none: nothing.
+    pub fn recast_since(&self, before: &Column) -> Option<Recast> {
+        let old = &before.observed;
+        let recast = self.recast_from(before.data_type());
+        let has_texts = matches!(recast.from, ColumnType::Varchar | ColumnType::Json) && !old.is_null();
+        let canonical = recast.canonical && !old.needs_canonical_text() && has_texts;
+        let requoted = recast.from == recast.to && recast.quoted && !old.quotes_scalars();
+        let recast = Recast { canonical, ..recast };
+        (recast.from != recast.to || canonical || requoted).then_some(recast)
+    }
 }
 
 /// A table of a resource.
@@ -95,7 +120,7 @@ impl fmt::Display for Change {
             Change::AddColumn { column, to } => write!(f, "new column {column} {to}"),
             Change::DropColumn { column } => write!(f, "column {column}, always null, gave way to its parts"),
             Change::Widen { column, recast } if recast.from == recast.to => {
-                write!(f, "column {column}: its dates and times made uniform")
+                write!(f, "column {column}: its values made uniform")
             }
             Change::Widen { column, recast } => write!(f, "column {column} from {} to {}", recast.from, recast.to),
         }

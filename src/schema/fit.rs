@@ -2,8 +2,6 @@
 
 use super::catalog::{Catalog, Change, Column, Fitted, Source, Table, TablePath};
 use super::names;
-use super::types::ColumnType;
-use super::widen::Recast;
 use crate::batch::{Chunk, ChunkColumn};
 use crate::error::{Error, Kind, Result};
 use arrow::array::{ArrayRef, new_null_array};
@@ -157,13 +155,7 @@ fn change_of(column: &Column, before: &[Column]) -> Option<Change> {
     let Some(old) = before.iter().find(|b| b.source == column.source) else {
         return Some(Change::AddColumn { column: column.name.clone(), to });
     };
-    let from = old.data_type();
-    let canonical = column.observed.needs_canonical_text() && !old.observed.needs_canonical_text();
-    let canonical = canonical && column.declared.is_none() && from == ColumnType::Varchar && !old.observed.is_null();
-    if from == to && !canonical {
-        return None;
-    }
-    let recast = Recast { from, to, text: column.observed.text_form(), canonical };
+    let recast = column.recast_since(old)?;
     Some(Change::Widen { column: column.name.clone(), recast })
 }
 
@@ -196,10 +188,7 @@ fn batch_of(table: &Table, schema: &SchemaRef, chunk: &Chunk) -> Result<RecordBa
 }
 
 fn convert(own: &ChunkColumn, column: &Column) -> Result<ArrayRef> {
-    let (from, to) = (own.data_type(), column.data_type());
-    let canonical = column.declared.is_none() && column.observed.needs_canonical_text();
-    let recast = Recast { from, to, text: column.observed.text_form(), canonical };
-    recast.apply(&own.array)
+    column.recast_from(own.data_type()).apply(&own.array)
 }
 
 /// A source as JSON text, for the catalog's bookkeeping.

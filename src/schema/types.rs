@@ -13,6 +13,7 @@
 //! | times without a zone, dates | TIMESTAMP |
 //! | times with a zone | TIMESTAMP WITH TIME ZONE |
 //! | text, or any two lines of this table | VARCHAR |
+//! | objects or lists that are kept as they are, with whatever else | JSON |
 
 use super::number::{Decimal, Plain};
 use super::temporal::{self, Form, Temporal, Zone};
@@ -238,6 +239,10 @@ pub struct Observed {
     pub local: Uniform<Form>,
     /// Times with a zone, and how they were written.
     pub zoned: Uniform<Form>,
+    /// Objects that are kept as they are.
+    pub objects: bool,
+    /// Lists that are kept as they are.
+    pub lists: bool,
 }
 
 /// How dates and times are written in a text column.
@@ -275,6 +280,11 @@ impl Observed {
         Observed { boolean: true, ..Observed::default() }
     }
 
+    /// What an object or a list shows that is kept as it is.
+    pub fn of_nested(is_list: bool) -> Self {
+        Observed { objects: !is_list, lists: is_list, ..Observed::default() }
+    }
+
     /// All that was seen on either side.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
@@ -288,6 +298,8 @@ impl Observed {
             date: self.date || other.date,
             local: self.local.join(other.local),
             zoned: self.zoned.join(other.zoned),
+            objects: self.objects || other.objects,
+            lists: self.lists || other.lists,
         }
     }
 
@@ -296,8 +308,22 @@ impl Observed {
         *self == Observed::default()
     }
 
+    /// Whether there were objects or lists that are kept as they are.
+    pub fn is_nested(&self) -> bool {
+        self.objects || self.lists
+    }
+
+    /// Whether the scalars of a JSON column are texts in it. As numbers and booleans they stand there only if there is nothing
+    /// else, so that a value has the same form whether it came before or after its column became JSON.
+    pub fn quotes_scalars(&self) -> bool {
+        self.text || self.date || self.local != Uniform::None || self.zoned != Uniform::None
+    }
+
     /// The type that holds all of it.
     pub fn column_type(&self) -> ColumnType {
+        if self.is_nested() {
+            return ColumnType::Json;
+        }
         let local = self.date || self.local != Uniform::None;
         let zoned = self.zoned != Uniform::None;
         let kinds = [self.text, self.boolean, self.number.is_some(), local, zoned];
@@ -331,7 +357,7 @@ impl Observed {
 
     /// Whether text in this column has to have its dates and times made canonical.
     pub fn needs_canonical_text(&self) -> bool {
-        self.has_several_forms() && self.column_type() == ColumnType::Varchar
+        self.has_several_forms() && matches!(self.column_type(), ColumnType::Varchar | ColumnType::Json)
     }
 }
 
@@ -358,8 +384,10 @@ impl fmt::Display for Observed {
                 Uniform::Mixed => words.push(format!("{name}(mixed)")),
             }
         }
-        if self.text {
-            words.push("text".to_owned());
+        for (name, is_seen) in [("text", self.text), ("objects", self.objects), ("lists", self.lists)] {
+            if is_seen {
+                words.push(name.to_owned());
+            }
         }
         f.write_str(&if words.is_empty() { "null".to_owned() } else { words.join(" ") })
     }
@@ -377,6 +405,8 @@ impl FromStr for Observed {
                 "boolean" => seen.boolean = true,
                 "date" => seen.date = true,
                 "text" => seen.text = true,
+                "objects" => seen.objects = true,
+                "lists" => seen.lists = true,
                 "number" => seen.number = Some(parse_numbers(inner).ok_or(())?),
                 "local" => seen.local = parse_forms(inner).ok_or(())?,
                 "zoned" => seen.zoned = parse_forms(inner).ok_or(())?,
@@ -445,6 +475,7 @@ pub(crate) mod tests {
         match token.as_bytes()[0] {
             b'n' => Observed::default(),
             b't' | b'f' => Observed::of_boolean(),
+            b @ (b'{' | b'[') => Observed::of_nested(b == b'['),
             b'"' => Observed::of_text(token.trim_matches('"').as_bytes()),
             _ => {
                 let number = Decimal::parse(token.as_bytes()).unwrap();
@@ -486,6 +517,8 @@ pub(crate) mod tests {
             (&["\"2024-01-01T10:00:00Z\"", "\"2024-01-01T10:00:00+02:00\""], "TIMESTAMP WITH TIME ZONE"),
             (&["\"2024-01-01T10:00:00Z\"", "\"2024-01-01\""], "VARCHAR"),
             (&["\"2024-01-01T10:00:00Z\"", "\"\""], "VARCHAR"),
+            (&["{}", "null"], "JSON"),
+            (&["[1]", "5", "\"x\""], "JSON"),
         ];
         for (tokens, expected) in cases {
             assert_eq!(type_of(tokens), *expected, "{tokens:?}");
@@ -518,6 +551,8 @@ pub(crate) mod tests {
             "\"20[0-9]{2}-0[1-9]-1[0-9]\"",
             "\"20[0-9]{2}-0[1-9]-1[0-9][T ]1[0-9]:00:00(\\.[0-9]{1,6})?(Z|\\+02:00)?\"",
             "\"[a-z]{0,3}\"",
+            Just("{}".to_owned()),
+            Just("[]".to_owned()),
         ]
     }
 

@@ -23,8 +23,10 @@ pub struct Recast {
     pub to: ColumnType,
     /// How dates and times become text.
     pub text: TextForm,
-    /// From VARCHAR to VARCHAR: dates and times in the text are made canonical.
+    /// Of text and JSON that is there: its dates and times are made canonical.
     pub canonical: bool,
+    /// In JSON, scalars are texts.
+    pub quoted: bool,
 }
 
 impl Recast {
@@ -33,10 +35,33 @@ impl Recast {
     /// # Errors
     /// See [`widen_array`].
     pub fn apply(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        if self.canonical && self.from == ColumnType::Varchar {
-            return Ok(canonical_text(array));
+        let own = match (self.from, self.canonical) {
+            (ColumnType::Varchar, true) => canonical_text(array),
+            _ => array.clone(),
+        };
+        match (self.from, self.to) {
+            (ColumnType::Json, ColumnType::Json) => Ok(self.json_again(array)),
+            (_, ColumnType::Json) => Ok(to_json(&own, self.from, self.text, self.quoted)),
+            _ => widen_array(&own, self.from, self.to, self.text),
         }
-        widen_array(array, self.from, self.to, self.text)
+    }
+
+    /// JSON with its scalars in the form that they have now.
+    fn json_again(&self, array: &ArrayRef) -> ArrayRef {
+        if !self.canonical && !self.quoted {
+            return array.clone();
+        }
+        let form = |json: &str| match json.as_bytes().first() {
+            Some(b'"') if self.canonical => {
+                let text: String = serde_json::from_str(json).unwrap_or_default();
+                temporal::parse(text.as_bytes())
+                    .map_or_else(|| json.to_owned(), |time| quote(&temporal::canonical(time)))
+            }
+            None | Some(b'{' | b'[' | b'"') => json.to_owned(),
+            Some(_) if self.quoted => quote(json),
+            Some(_) => json.to_owned(),
+        };
+        Arc::new(array.as_string::<i32>().iter().map(|json| json.map(form)).collect::<StringArray>())
     }
 }
 
@@ -99,6 +124,20 @@ fn to_text(array: &ArrayRef, from: ColumnType, form: TextForm) -> ArrayRef {
         }
     }
     Arc::new(out.finish())
+}
+
+/// Writes every value as JSON: as a text, or as the number or boolean that it is.
+fn to_json(array: &ArrayRef, from: ColumnType, form: TextForm, quoted: bool) -> ArrayRef {
+    let json = |i: usize| {
+        let text = value_text(array, i, from, form);
+        if quoted { quote(&text) } else { text }
+    };
+    Arc::new((0..array.len()).map(|i| array.is_valid(i).then(|| json(i))).collect::<StringArray>())
+}
+
+/// A text as JSON.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// The canonical text of one value that is not null.

@@ -80,6 +80,11 @@ impl Warehouse {
         self.value(&format!("SELECT column_type FROM (DESCRIBE SELECT * FROM {table}) WHERE column_name = '{column}'"))
     }
 
+    /// Names of a table's columns, ours too.
+    pub(crate) fn column_names(&self, table: &str) -> Vec<String> {
+        self.query(&format!("SELECT column_name FROM (DESCRIBE SELECT * FROM {table})")).into_iter().flatten().collect()
+    }
+
     /// Names of the data tables, without the bookkeeping.
     pub(crate) fn tables(&self, dataset: &str) -> Vec<String> {
         let sql = format!(

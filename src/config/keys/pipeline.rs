@@ -179,7 +179,7 @@ const fn joined<const COUNT: usize, const LISTS: usize>(lists: [&[Key]; LISTS]) 
     keys
 }
 
-const RESOURCE_LATER: &[&str] = &["transform", "max_table_nesting", "nested"];
+const RESOURCE_LATER: &[&str] = &["transform"];
 
 /// `[resource_defaults]`.
 const DEFAULTS: Table = Table { keys: &SHARED_KEYS, later: RESOURCE_LATER };

@@ -67,6 +67,24 @@ pub(super) const WRITE: &[Key] = &[
     Key::new("retire_absent", BOOLEAN, "With `scd2`: whether records that a load does not bring are no longer current")
         .default("false"),
     Key::new(
+        "nested",
+        Kind::Choice(&Choice {
+            words: &[
+                ("tables", "fields of objects are columns, elements of lists are rows of child tables"),
+                ("json", "each is one JSON column"),
+            ],
+            later: &["native"],
+        }),
+        "Where objects and lists within records go",
+    )
+    .default("\"tables\""),
+    Key::new(
+        "max_table_nesting",
+        Kind::Integer { min: 0, max: 128 },
+        "How deep child tables may be; lists below that are JSON columns. 0: no child tables",
+    )
+    .off(),
+    Key::new(
         "schema_contract",
         CONTRACT,
         "What becomes of data that would change the tables: one word, or one each for `tables`, `columns` and `data_type`",

@@ -48,6 +48,14 @@ impl Recasts {
                 self.text(&column, recast)
             }
             (T::HugeInt | T::Decimal(..), T::Varchar) => self.text(&format!("CAST({column} AS VARCHAR)"), recast),
+            // What DuckDB writes as it is.
+            (T::Boolean | T::BigInt, T::Json) => {
+                self.text(&format!("CAST({column} AS VARCHAR)"), Recast { from: T::Varchar, ..recast })
+            }
+            (T::HugeInt | T::Decimal(..) | T::Json, T::Json) => {
+                self.text(&format!("CAST({column} AS VARCHAR)"), recast)
+            }
+            (_, T::Json) => self.text(&column, recast),
             // A decimal is read from digits: from a double it would be off by the double's own rounding.
             (T::Double, T::Decimal(..)) => self.text(&column, Recast { to: T::Varchar, ..recast }),
             // Exact in DuckDB, or (from a VARCHAR that was always null) nothing to convert.

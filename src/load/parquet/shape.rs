@@ -6,7 +6,6 @@ use crate::load::bookkeeping::{
 };
 use crate::schema::ColumnType;
 use crate::schema::catalog::{Column, Table};
-use crate::schema::widen::Recast;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
@@ -45,7 +44,7 @@ impl Shape {
                 .columns
                 .iter()
                 .zip(&from.columns)
-                .any(|(to, from)| to.name != from.name || recast(from, to).is_some())
+                .any(|(to, from)| to.name != from.name || to.recast_since(from).is_some())
     }
 
     /// Adds the columns of the load to rows as they are written.
@@ -74,7 +73,7 @@ impl Shape {
                 return Ok(new_null_array(field.data_type(), rows.num_rows()));
             };
             let values = rows.column_by_name(&to.name).ok_or_else(|| missing(&to.name))?;
-            recast(before, to).map_or_else(|| Ok(values.clone()), |recast| recast.apply(values))
+            to.recast_since(before).map_or_else(|| Ok(values.clone()), |recast| recast.apply(values))
         })
     }
 
@@ -109,18 +108,6 @@ fn own_field(name: &str) -> Field {
         VALID_TO => Field::new(name, ColumnType::TimestampTz.arrow(), true),
         _ => Field::new(name, ColumnType::Varchar.arrow(), false),
     }
-}
-
-/// What has to be done to the values of a column that was described as `from`; none: nothing.
-fn recast(from: &Column, to: &Column) -> Option<Recast> {
-    let (before, after) = (from.data_type(), to.data_type());
-    let canonical = to.declared.is_none()
-        && before == ColumnType::Varchar
-        && to.observed.needs_canonical_text()
-        && !from.observed.needs_canonical_text()
-        && !from.observed.is_null();
-    let recast = Recast { from: before, to: after, text: to.observed.text_form(), canonical };
-    (before != after || canonical).then_some(recast)
 }
 
 fn missing(column: &str) -> Error {

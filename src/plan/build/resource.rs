@@ -5,8 +5,8 @@ use super::parent::Uses;
 use super::scope::{Scope, Use};
 use super::write::{Write, write};
 use super::{
-    added, answers, auth, column, contract, filter, format, incremental, lint, pace, paginator, parent, partition,
-    path, poll, request,
+    added, answers, auth, column, contract, filter, format, incremental, lint, nesting, pace, paginator, parent,
+    partition, path, poll, request,
 };
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Parent, Resource, Selector};
@@ -148,6 +148,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         write: disposition,
         merge,
         schema_contract: contract::contract(&own),
+        nesting: nesting::nesting(table, &own, scope),
         filter,
         exclude,
         columns,

@@ -101,6 +101,9 @@ fn disagreements(one: &Resource, other: &Resource) -> Vec<&'static str> {
     if one.schema_contract != other.schema_contract {
         found.push("schema_contract");
     }
+    if one.nesting != other.nesting {
+        found.push("nested` or `max_table_nesting");
+    }
     if one.columns != other.columns {
         found.push("columns");
     }
