@@ -8,6 +8,7 @@ mod answers;
 mod archives;
 mod auth;
 mod backfill;
+mod before;
 mod budgets;
 mod children;
 mod cli;

@@ -8,7 +8,8 @@ use super::request;
 use super::walk::WalkSpec;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Answer, Request, Response, any_body};
-use crate::plan::model::Poll;
+use crate::plan::model::{BodyFormat, Poll, Preparation, ResponseAction};
+use crate::plan::template::Scope;
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,29 +42,85 @@ enum Body {
     Optional,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Page(&'a PageRequest, Place<'a>, Tries),
+    /// What comes before the first page; expressions see this.
+    Before(&'a Preparation, &'a Scope),
+}
+
+impl Wanted<'_> {
+    /// Whether a later page may say nothing of being ready.
+    fn may_be_silent(self) -> bool {
+        matches!(self, Wanted::Page(page, ..) if !page.is_first)
+    }
+}
+
+/// How the answer of a request is read.
+struct Reading<'a> {
+    format: &'a BodyFormat,
+    place: Place<'a>,
+    body: Body,
+    tries: Tries,
+    actions: &'a [ResponseAction],
+}
+
 /// Fetches a page, as often as it takes until it is ready if the file says when it is.
 ///
 /// # Errors
 /// The request failed, or the body is not what it should be; the answer will never be ready, or was not in time.
 pub(super) async fn fetch(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries) -> Result<Fetched> {
+    let wanted = Wanted::Page(page, place, tries);
     match &spec.resource.poll {
-        Some(poll) => fetch_ready(spec, page, place, tries, poll).await,
-        None => ask(spec, page, place, tries, Body::Needed).await,
+        Some(poll) => fetch_ready(spec, wanted, poll).await,
+        None => ask(spec, wanted, Body::Needed).await,
     }
 }
 
-async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries, body: Body) -> Result<Fetched> {
-    let WalkSpec { resource, client, scope, http, credentials, meter, files } = spec;
-    let request = request::build(client, resource, scope, page)?;
-    if let Some(files) = files {
-        return download(spec, files, request).await;
+/// Fetches the answer of a request that comes before a walk. It may have no body.
+///
+/// # Errors
+/// As [`fetch`].
+pub(super) async fn fetch_before(spec: &WalkSpec, preparation: &Preparation, scope: &Scope) -> Result<Fetched> {
+    let wanted = Wanted::Before(preparation, scope);
+    match &preparation.poll {
+        Some(poll) => fetch_ready(spec, wanted, poll).await,
+        None => ask(spec, wanted, Body::Optional).await,
     }
+}
+
+async fn ask(spec: &WalkSpec, wanted: Wanted<'_>, body: Body) -> Result<Fetched> {
+    let WalkSpec { resource, client, files, .. } = spec;
+    match wanted {
+        Wanted::Page(page, place, tries) => {
+            let request = request::build(client, resource, &spec.scope, page)?;
+            match files {
+                Some(files) => download(spec, files, request).await,
+                None => {
+                    let (format, actions) = (&resource.format, resource.response_actions.as_slice());
+                    read_answer(spec, &request, Reading { format, place, body, tries, actions }).await
+                }
+            }
+        }
+        Wanted::Before(preparation, scope) => {
+            let request = request::preparation(client, &preparation.request, scope)?;
+            let (format, actions) = (&BodyFormat::default(), preparation.response_actions.as_slice());
+            let place = Place { steps: &[], is_seen: false };
+            read_answer(spec, &request, Reading { format, place, body, tries: Tries::All, actions }).await
+        }
+    }
+}
+
+async fn read_answer(spec: &WalkSpec, request: &Request, reading: Reading<'_>) -> Result<Fetched> {
+    let WalkSpec { client, http, credentials, meter, .. } = spec;
+    let Reading { format, place, body, tries, actions } = reading;
     let read = |response: &Response| {
         // As if the status said that there is no body (RFC 9110 section 15.3.5).
         let is_blank = body == Body::Optional && response.body.trim_ascii().is_empty();
         let status = if is_blank { 204 } else { response.status };
         let Response { headers, body, .. } = response;
-        format::read(&resource.format, place, status, headers, body, client.max_response_bytes)
+        format::read(format, place, status, headers, body, client.max_response_bytes)
     };
     // The body is read once, where it can still be asked for again.
     let parsed = Mutex::new(None);
@@ -72,10 +129,9 @@ async fn ask(spec: &WalkSpec, page: &PageRequest, place: Place<'_>, tries: Tries
         *parsed.lock().unwrap_or_else(PoisonError::into_inner) = Some(envelope);
         Ok(())
     };
-    let actions = &resource.response_actions;
     let answer = match tries {
-        Tries::All => http.send(&request, credentials, actions, meter, &validate).await?,
-        Tries::One => http.send_once(&request, credentials, actions, meter, &validate).await?,
+        Tries::All => http.send(request, credentials, actions, meter, &validate).await?,
+        Tries::One => http.send_once(request, credentials, actions, meter, &validate).await?,
     };
     match answer {
         Answer::Page(response) => {
@@ -134,14 +190,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(|cause| Error::new(Kind::Internal, "the work on a file ended without an answer").source(cause))?
 }
 
-/// Fetches a page again and again until its answer is ready.
-async fn fetch_ready(
-    spec: &WalkSpec,
-    page: &PageRequest,
-    place: Place<'_>,
-    tries: Tries,
-    poll: &Poll,
-) -> Result<Fetched> {
+/// Asks again and again until the answer is ready.
+async fn fetch_ready(spec: &WalkSpec, wanted: Wanted<'_>, poll: &Poll) -> Result<Fetched> {
     let begun = Instant::now();
     // Where waits take no time, because a tape is played, they count as if they did.
     let mut rested = Duration::ZERO;
@@ -149,13 +199,13 @@ async fn fetch_ready(
     let mut last_state = None;
     loop {
         request_count += 1;
-        let fetched = ask(spec, page, place, tries, Body::Optional).await?;
+        let fetched = ask(spec, wanted, Body::Optional).await?;
         let Fetched::Page(answer) = &fetched else { return Ok(fetched) };
         match poll::state(poll, &answer.1)? {
             State::Ready => return Ok(fetched),
             State::Pending(state) => last_state = Some(state),
             // Pages behind the first one may be plain ones, whose list was made once for all.
-            State::Silent if !page.is_first && answer.1.root().is_some() => return Ok(fetched),
+            State::Silent if wanted.may_be_silent() && answer.1.root().is_some() => return Ok(fetched),
             State::Silent => {}
         }
         if begun.elapsed().max(rested) + poll.interval > poll.timeout {

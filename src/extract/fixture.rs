@@ -55,6 +55,7 @@ pub(super) fn resource(paginator: Paginator) -> Resource {
             headers: Vec::new(),
             body: None,
         },
+        before: Vec::new(),
         auth: Auth::None,
         paginator,
         max_pages: None,

@@ -4,6 +4,7 @@
 //! [`walk::Walk`] puts the parts together; each of them is a pure decision over what one answer says.
 
 mod ahead;
+mod before;
 pub mod cursor;
 pub mod envelope;
 mod fetch;

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::origin::Origins;
 use crate::plan::model::{AllowedHost, BodySpec, Client, JsonTemplate, RequestSpec, Resource, Text};
-use crate::plan::template::{Scope, text_of};
+use crate::plan::template::{Scope, Template, text_of};
 use crate::secret::Secret;
 use bytes::Bytes;
 use serde_json::Value;
@@ -74,17 +74,25 @@ pub fn build(client: &Client, resource: &Resource, scope: &Scope, page: &PageReq
     let url = match &page.link {
         Some(link) if resource.paginator.keeps_params() && !is_signed(link) => with_dropped(link, &params.plain),
         Some(link) => link.clone(),
-        None => with_params(endpoint(&base, &client.allowed_hosts, spec, &scope)?, &params.plain),
+        None => {
+            let url = endpoint(&base, &client.allowed_hosts, spec, &scope)?;
+            if is_signed(&url) { url } else { with_params(url, &params.plain) }
+        }
     };
-    let mut request = Request::get(url);
-    request.base_url = base.into_owned();
-    request.method.clone_from(&spec.method);
-    request.secret_params = params.secret;
-    add_headers(&mut request, spec, &scope)?;
-    if let Some(body) = &spec.body {
-        add_body(&mut request, body, &scope)?;
-    }
-    Ok(request)
+    let request = Request { base_url: base.into_owned(), ..Request::get(url) };
+    complete(request, spec, params.secret, &scope)
+}
+
+/// A request that comes before the first page of a walk.
+///
+/// # Errors
+/// As [`build`].
+pub fn preparation(client: &Client, spec: &RequestSpec, scope: &Scope) -> Result<Request> {
+    let base = client.base_url.render(scope)?;
+    let params = params(spec, scope)?;
+    let url = with_params(endpoint(&base, &client.allowed_hosts, spec, scope)?, &params.plain);
+    let request = Request { base_url: base.into_owned(), ..Request::get(url) };
+    complete(request, spec, params.secret, scope)
 }
 
 /// The request for the first page; `link`: an address that an answer gave for it.
@@ -122,9 +130,18 @@ pub fn login(base: Option<&Url>, spec: &RequestSpec, scope: &Scope) -> Result<Re
         return Err(fault("the `path` of `auth.login` is not a URL that a request can go to"));
     }
     let params = params(spec, scope)?;
-    let mut request = Request::get(with_params(url, &params.plain));
+    complete(Request::get(with_params(url, &params.plain)), spec, params.secret, scope)
+}
+
+/// A request with what the file says of it beside its address.
+fn complete(
+    mut request: Request,
+    spec: &RequestSpec,
+    secret_params: Vec<(String, Secret)>,
+    scope: &Scope,
+) -> Result<Request> {
     request.method.clone_from(&spec.method);
-    request.secret_params = params.secret;
+    request.secret_params = secret_params;
     add_headers(&mut request, spec, scope)?;
     if let Some(body) = &spec.body {
         add_body(&mut request, body, scope)?;
@@ -143,9 +160,13 @@ fn page_scope(scope: &Scope, page: &PageRequest) -> Scope {
     scope
 }
 
-/// The address of a resource: `base_url`, its path kept, and the path below it. An absolute path stands for itself.
+/// The address of a resource: `base_url`, its path kept, and the path below it. An absolute path stands for itself, and so does
+/// an address that an API gave, if the path is nothing else.
 fn endpoint(base: &Url, allowed_hosts: &[AllowedHost], spec: &RequestSpec, scope: &Scope) -> Result<Url> {
-    let path = spec.path.render_path(scope)?;
+    let path = match given_address(&spec.path, base, scope)? {
+        Some(address) => address,
+        None => spec.path.render_path(scope)?,
+    };
     let unusable = |cause: url::ParseError| {
         Error::new(Kind::Config, "`path` does not make a URL").with("path", spec.path.source()).source(cause)
     };
@@ -160,6 +181,19 @@ fn endpoint(base: &Url, allowed_hosts: &[AllowedHost], spec: &RequestSpec, scope
         return Ok(url);
     }
     below(base, &path).map_err(unusable)
+}
+
+/// The whole address that a path of one expression gives: with a scheme, or from the root of the server on.
+fn given_address(path: &Template, base: &Url, scope: &Scope) -> Result<Option<String>> {
+    if !path.is_one_expression() {
+        return Ok(None);
+    }
+    let Some(Value::String(given)) = path.render_json(scope)? else { return Ok(None) };
+    if given.starts_with("https://") || given.starts_with("http://") {
+        return Ok(Some(given));
+    }
+    let joined = if given.starts_with('/') { base.join(&given).ok() } else { None };
+    Ok(joined.map(String::from))
 }
 
 /// The URL of a path below a base.

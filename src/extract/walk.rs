@@ -2,6 +2,7 @@
 //! after the records of the last page were counted.
 
 use super::ahead::Ahead;
+use super::before::{Prepared, prepare};
 use super::envelope::Envelope;
 use super::fetch::{Fetched, Tries, fetch};
 use super::format::{self, file::Files};
@@ -56,6 +57,8 @@ pub struct Walk {
     body_fields: Vec<FieldPath>,
     asks_for_restart: bool,
     first_answer: Option<FirstAnswer>,
+    /// Whether the requests that come before the first page were sent.
+    is_prepared: bool,
 }
 
 /// The first answer of a walk.
@@ -131,6 +134,7 @@ impl Walk {
             unreadable_count: 0,
             asks_for_restart: false,
             first_answer: None,
+            is_prepared: false,
         }
     }
 
@@ -150,6 +154,9 @@ impl Walk {
                 State::HandedOut(_) => return Err(misuse("a page was asked for before the last one was accepted")),
                 State::Failed => return Err(misuse("a page was asked for after the walk failed")),
             };
+            if !self.is_prepared && !self.prepare().await? {
+                return Ok(None);
+            }
             let fetched = self.fetch(&page).await?;
             self.asked = Some((page, self.seen_pages));
             let handed_out = match fetched {
@@ -223,6 +230,7 @@ impl Walk {
     pub fn restart(&mut self, cursor_start: Option<Value>) -> Result<()> {
         self.paging.restart(&self.spec.resource).map_err(|error| self.place_in_hand(error))?;
         self.spec.scope.cursor_start = cursor_start;
+        self.is_prepared = false;
         self.seen_pages = SeenPages::default();
         // Pages asked for ahead have the former start, and its boundary comes again rightly.
         self.ahead = Ahead::default();
@@ -305,6 +313,19 @@ impl Walk {
     /// One has, and `on_repeated_key` is `fail`.
     pub fn note_keys(&mut self, ids: &ArrayRef, repeated_within: u64) -> Result<u64> {
         self.repeated_keys.note(ids, repeated_within).map_err(|error| self.place_in_hand(error))
+    }
+
+    /// Sends the requests that come before the first page; whether there is a list behind them.
+    async fn prepare(&mut self) -> Result<bool> {
+        match prepare(&self.spec).await.map_err(|error| error.with("resource", &self.spec.resource.name))? {
+            Prepared::Answers(answers) => self.spec.scope.before = answers,
+            Prepared::End(reason) => {
+                self.state = State::Ended(reason);
+                return Ok(false);
+            }
+        }
+        self.is_prepared = true;
+        Ok(true)
     }
 
     async fn fetch(&mut self, page: &PageRequest) -> Result<Fetched> {

@@ -45,8 +45,12 @@ pub fn has_value(body: &[u8], path: &FieldPath, test: &ValueTest) -> bool {
         .is_some_and(|value| passes(value.get(), test))
 }
 
-/// The member of an object. Nothing is built for its other members.
+/// The member of an object, or the element of a list. Nothing is built for the others.
 fn member<'v>(value: &'v RawValue, key: &str) -> Option<&'v RawValue> {
+    if let Some(index) = FieldPath::index_of(key) {
+        let elements: Vec<&'v RawValue> = serde_json::from_str(value.get()).ok()?;
+        return elements.get(index).copied();
+    }
     let mut members: HashMap<Cow<'v, str>, &'v RawValue> = serde_json::from_str(value.get()).ok()?;
     members.remove(key)
 }
@@ -174,6 +178,13 @@ mod tests {
         assert!(!has_value(b"{}", &at("state"), &not_ok));
         assert!(!has_value(b"<html>", &at("state"), &not_ok));
         assert!(has_value(b"{\"state\":\"bad\"}", &at("state"), &not_ok));
+        // Lists are entered by index.
+        let body = br#"{"errors":[{"code":"A"},{"code":"B"}]}"#;
+        for (path, code, expected) in
+            [("errors.[1].code", "B", true), ("errors.[2].code", "B", false), ("[0].code", "A", false)]
+        {
+            assert_eq!(has_value(body, &at(path), &equals(code)), expected, "{path}");
+        }
         let mut headers = HeaderMap::new();
         assert!(!has_header(&headers, "x-state", &not_ok));
         headers.append("x-state", "bad".parse().unwrap());

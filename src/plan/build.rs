@@ -5,6 +5,7 @@
 mod added;
 mod answers;
 mod auth;
+mod before;
 mod bound;
 mod carried;
 mod client;

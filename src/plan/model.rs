@@ -72,6 +72,8 @@ pub struct Resource {
     pub selected: bool,
     /// The request, before paging and cursor parameters.
     pub request: RequestSpec,
+    /// Requests that come before the first page of each walk, in this order.
+    pub before: Vec<Preparation>,
     /// Credentials.
     pub auth: Auth,
     /// How the next page is found.

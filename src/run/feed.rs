@@ -81,7 +81,8 @@ pub(super) fn is_of(source: &Source, field: &FieldPath) -> bool {
     match source {
         Source::Field(path) => *path == field.0,
         Source::Parent(name) => field.0 == std::slice::from_ref(name),
-        Source::Value => false,
+        // A record that is a bare text or number.
+        Source::Value => field.0 == ["value"],
     }
 }
 

@@ -143,6 +143,12 @@ const REQUEST: &[Key] = &[
     Key::new("json", Kind::Json, "JSON body; an object is merged by key"),
     Key::new("form", PARAMS, "Form body"),
     Key::new("body", TEMPLATE, "Body as text"),
+    Key::new(
+        "before",
+        Kind::OneOrMany(&Kind::Table(&PREPARATION)),
+        "Requests that come before the first page, such as one that makes a report; later ones see their answers",
+    )
+    .off(),
     AUTH,
     PAGINATION,
     MAX_PAGES,
@@ -155,6 +161,23 @@ const REQUEST: &[Key] = &[
     EXPECT,
     Key::new("incremental", Kind::Table(&INCREMENTAL), "What is asked for since when").off(),
 ];
+
+/// One request that comes before a walk.
+const PREPARATION: Table = Table {
+    keys: &[
+        Key::new("name", TEXT, "What expressions call it: `{{ before.NAME.body.FIELD }}`").required(),
+        Key::new("path", TEMPLATE, "Below `base_url`, or a whole URL").required(),
+        Key::new("method", Kind::Choice(&METHODS), "HTTP method"),
+        PARAMETERS,
+        HEADERS,
+        Key::new("json", Kind::Json, "JSON body"),
+        Key::new("form", PARAMS, "Form body"),
+        Key::new("body", TEMPLATE, "Body as text"),
+        POLL,
+        RESPONSE_ACTIONS,
+    ],
+    later: &[],
+};
 
 /// The keys that a resource and the defaults of all have in common.
 const SHARED_KEYS: [Key; SHARED_COUNT] = joined([REQUEST, FORMATS, RELATIONS, WRITE, CONTENTS]);

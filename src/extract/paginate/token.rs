@@ -77,7 +77,12 @@ fn told_end(
 /// The first cursor that says something; without one the last that is there, and so says that there is none.
 fn cursor_of(place: &TokenPlace, facts: &PageFacts<'_>) -> Result<(Option<Fact>, Option<String>)> {
     let found: Vec<(Option<Fact>, FieldPath)> = match place {
-        TokenPlace::Header(name) => vec![(header_fact(facts, name), FieldPath(vec![name.clone()]))],
+        // A header has no null of its own: Salesforce writes one as text.
+        TokenPlace::Header(name) => {
+            let fact =
+                header_fact(facts, name).map(|fact| if fact == Fact::Text("null".into()) { Fact::Null } else { fact });
+            vec![(fact, FieldPath(vec![name.clone()]))]
+        }
         TokenPlace::Body(paths) => {
             let at = |path: &FieldPath| Ok((facts.envelope.fact(path)?, path.clone()));
             paths.iter().map(at).collect::<Result<_>>()?

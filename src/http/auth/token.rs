@@ -184,7 +184,11 @@ pub(super) fn is_json(response: &Response) -> Result<(), String> {
 
 /// The value at a path.
 pub(super) fn at<'v>(value: &'v Value, path: &FieldPath) -> Option<&'v Value> {
-    path.0.iter().try_fold(value, |value, key| value.get(key)).filter(|value| !value.is_null())
+    let step = |value: &'v Value, step: &String| match (value, FieldPath::index_of(step)) {
+        (Value::Array(elements), Some(index)) => elements.get(index),
+        _ => value.get(step),
+    };
+    path.0.iter().try_fold(value, step).filter(|value| !value.is_null())
 }
 
 /// A token: a text or a number that is not empty.

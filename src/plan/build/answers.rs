@@ -35,7 +35,7 @@ fn action(node: &Node, retry: &Retry, scope: &mut Scope<'_>) -> Option<ResponseA
     }
     let test = test(table, scope);
     let header = table.get("header").and_then(Node::resolved).map(|name| name.to_ascii_lowercase());
-    let path = table.get("path").and_then(|node| path::field(node, scope));
+    let path = table.get("path").and_then(|node| path::place(node, scope));
     if let (Some(_), Some(_), Some(place)) = (&header, &path, test_place(table)) {
         let help = "write two entries, or leave `header` or `path` out";
         scope.found.error(place.span.clone(), "this may be about `header` or about `path`").help(help);
@@ -160,7 +160,7 @@ pub(super) fn expect(own: &Layers<'_>, scope: &mut Scope<'_>) -> Option<Expect> 
         scope.found.error(node.span.clone(), "`expect` expects nothing").help(help);
     }
     let test = test(table, scope);
-    let path: Option<FieldPath> = table.get("path").and_then(|node| path::field(node, scope));
+    let path: Option<FieldPath> = table.get("path").and_then(|node| path::place(node, scope));
     Some(Expect { min_records, path: path.map(|path| (path, test)) })
 }
 

@@ -128,7 +128,7 @@ impl Reader<'_, '_, '_> {
 
     fn field(&mut self, name: &str, default: &str) -> Option<FieldPath> {
         match self.table.get(name) {
-            Some(node) => path::field(node, self.scope),
+            Some(node) => path::place(node, self.scope),
             None => Some(FieldPath(vec![default.to_owned()])),
         }
     }

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Builds the polling of a resource. None: a mistake was reported.
 pub(super) fn poll(node: &Node, scope: &mut Scope<'_>) -> Option<Poll> {
     let table = node.as_table()?;
-    let path = table.get("path").and_then(|node| path::field(node, scope));
+    let path = table.get("path").and_then(|node| path::place(node, scope));
     let ready = match (table.entry("equals"), table.entry("in")) {
         (Some((_, node)), None) | (None, Some((_, node))) => states(node, scope),
         (Some(_), Some((key, _))) => {

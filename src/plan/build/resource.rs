@@ -5,8 +5,8 @@ use super::parent::Uses;
 use super::scope::{Scope, Use};
 use super::write::{Write, write};
 use super::{
-    added, answers, auth, column, contract, filter, format, incremental, lint, nesting, pace, paginator, parent,
-    partition, path, poll, request,
+    added, answers, auth, before, column, contract, filter, format, incremental, lint, nesting, pace, paginator,
+    parent, partition, path, poll, request,
 };
 use crate::config::tree::{Key, Node, Table};
 use crate::plan::model::{Client, FormatKind, OnRepeatedKey, Parent, Resource, Selector};
@@ -76,7 +76,10 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     let auth = auth::auth(all.entry("auth"), file.path, file.resolved, scope);
     let since = scope.uses.len();
     scope.uses.extend(file.base_uses.iter().cloned());
+    let retry = pace::retry(&all);
+    let before = before::before(&own, &retry, file, scope);
     let request = request::request(&key.name, &own, &all, file.resolved, scope);
+    scope.preparations.clear();
     let uses: Vec<Use> = scope.uses[since..].to_vec();
     let paging = paginator::paging(&own, &all, &uses, scope);
     let incremental = own.get("incremental").and_then(|node| incremental::incremental(node, &own, &uses, scope));
@@ -108,7 +111,6 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
     if let Some(incremental) = &incremental {
         column::check_cursor(own.get("columns"), &columns, incremental, scope);
     }
-    let retry = pace::retry(&all);
     let rate_limits = pace::rate_limits(own.get("rate_limit"), scope);
     let response_actions = answers::response_actions(&all, &retry, scope);
     let is_windowed = incremental.as_ref().is_some_and(|incremental| incremental.window.is_some());
@@ -127,6 +129,7 @@ pub(super) fn resource(key: &Key, table: &Table, file: &File<'_>, scope: &mut Sc
         // One that is only there to be extended says so of itself.
         selected: Layers(vec![table, file.defaults]).flag("selected").unwrap_or(true),
         request: request?,
+        before,
         auth: auth?,
         paginator: paging.paginator,
         max_pages: paging.max_pages,

@@ -48,11 +48,13 @@ pub(super) struct Scope<'a> {
     pub(super) uses: Vec<Use>,
     /// Whether `record.FIELD` has a value where texts are compiled.
     pub(super) sees_record: bool,
+    /// The requests whose answers `before.NAME` stands for where texts are compiled.
+    pub(super) preparations: Vec<String>,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(found: &'a mut Diagnostics, vars: &'a [(String, JsonTemplate)]) -> Self {
-        Scope { found, vars, uses: Vec::new(), sees_record: false }
+        Scope { found, vars, uses: Vec::new(), sees_record: false, preparations: Vec::new() }
     }
 
     /// What expressions see before a run: the variables that don't need one.
@@ -131,8 +133,32 @@ impl<'a> Scope<'a> {
                 let message = format!("`{name}` has no value here: the request comes before its records");
                 self.found.error(used.span.clone(), message).help("`record.FIELD` can be used in `filter`");
             }
+            "before" => self.check_before(used),
             _ => {}
         }
+    }
+
+    /// Answers that were not there yet, or of which nothing is kept.
+    fn check_before(&mut self, used: &Use) {
+        let (name, known) = (used.name(), &self.preparations);
+        let found = used.path.get(1).is_some_and(|asked| known.contains(asked));
+        let (message, help) = match used.path.get(2).map(String::as_str) {
+            _ if known.is_empty() => (
+                format!("`{name}` has no value here"),
+                "answers of `before` are seen by the requests of the same resource that come after them".to_owned(),
+            ),
+            _ if !found => {
+                let known = known.iter().map(|known| format!("before.{known}"));
+                (format!("no request before this one gives `{name}`"), format!("known are {}", suggest::list(known)))
+            }
+            Some("body" | "headers") => return,
+            _ => {
+                let asked = used.path.get(1).map_or("NAME", String::as_str);
+                let help = format!("write `before.{asked}.body.FIELD` or `before.{asked}.headers.NAME`");
+                (format!("`{name}` is neither in the body of an answer nor in its headers"), help)
+            }
+        };
+        self.found.error(used.span.clone(), message).help(help);
     }
 
     /// Whether a variable, or a member of one that is a table, has this path.

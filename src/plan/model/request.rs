@@ -1,6 +1,6 @@
 //! The request of a resource, as the file describes it.
 
-use super::{FieldPath, Text};
+use super::{FieldPath, Poll, ResponseAction, Text};
 use crate::error::Result;
 use crate::plan::template::{Scope, Template};
 use serde_json::{Map, Value};
@@ -18,6 +18,19 @@ pub struct RequestSpec {
     pub headers: Vec<(String, Text)>,
     /// Body, if there is one.
     pub body: Option<BodySpec>,
+}
+
+/// A request that comes before the first page of a walk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// `before.NAME` of expressions.
+    pub name: String,
+    /// What is asked for.
+    pub request: RequestSpec,
+    /// Whether it is asked for until it is ready.
+    pub poll: Option<Poll>,
+    /// What answers mean: its own entries, then those of the resource.
+    pub response_actions: Vec<ResponseAction>,
 }
 
 impl RequestSpec {

@@ -18,10 +18,11 @@ pub(super) struct Analysis {
 }
 
 /// Roots with their members; an empty list: any.
-const ROOTS: [(&str, &[&str]); 7] = [
+const ROOTS: [(&str, &[&str]); 8] = [
     ("parent", &[]),
     ("record", &[]),
     ("partition", &[]),
+    ("before", &[]),
     ("cursor", &["start", "end"]),
     ("page", &["offset", "number", "limit", "cursor", "first", BODY]),
     ("vars", &[]),
@@ -32,7 +33,7 @@ const ROOTS: [(&str, &[&str]); 7] = [
 const BODY: &str = "body";
 
 /// Roots whose values may be lists.
-const ROOTS_WITH_LISTS: [&str; 4] = ["parent", "record", "partition", "page"];
+const ROOTS_WITH_LISTS: [&str; 5] = ["parent", "record", "partition", "before", "page"];
 
 const KEYWORDS: [&str; 12] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if"];
 

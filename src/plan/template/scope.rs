@@ -15,6 +15,8 @@ pub struct Scope {
     pub partition: Vec<(String, Value)>,
     /// `record.FIELD`, where a record is looked at. A bare text or number is an object with a `value`.
     pub record: Option<Value>,
+    /// `before.NAME`: name of a request that came before the walk, its answer as an object of `body` and `headers`.
+    pub before: Vec<(String, Value)>,
     /// `cursor.start` as it is to be written, a text or a number; none: absent.
     pub cursor_start: Option<Value>,
     /// `cursor.end`, likewise.
@@ -52,6 +54,9 @@ impl Scope {
             ("record", fields) => self.record.as_ref().and_then(|record| descend(record, fields)),
             ("partition", [name, rest @ ..]) => {
                 self.partition.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
+            }
+            ("before", [name, rest @ ..]) => {
+                self.before.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))
             }
             ("vars", [name, rest @ ..]) => {
                 self.vars.iter().find(|(n, _)| n == name).and_then(|(_, v)| descend(v, rest))

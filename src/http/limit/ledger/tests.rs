@@ -21,7 +21,8 @@ struct Way {
 fn arrivals(windows: &[Window], ways: &[Way], until_us: u64) -> Vec<u64> {
     let (mut ledger, mut now_us, fastest) = (Ledger::new(windows.to_vec()), 0, Fastest::default());
     let mut ways = ways.iter().cycle();
-    let (mut arrived, mut under_way): (Vec<u64>, Vec<(u64, u64, u64, bool)>) = (Vec::new(), Vec::new());
+    let mut arrived = Vec::new();
+    let mut under_way: Vec<(u64, u64, u64, bool)> = Vec::new();
     while now_us < until_us {
         under_way.sort_unstable();
         while under_way.first().is_some_and(|(answer_us, ..)| *answer_us <= now_us) {

@@ -31,7 +31,7 @@ impl Reader<'_, '_, '_> {
         let statuses = statuses.map(|nodes| {
             nodes.iter().filter_map(Node::as_count).filter_map(|status| u16::try_from(status).ok()).collect()
         });
-        let expires_in_path = self.table.get("expires_in_path").and_then(|node| path::field(node, self.scope));
+        let expires_in_path = self.table.get("expires_in_path").and_then(|node| path::place(node, self.scope));
         Some(Auth::Session(Box::new(Session {
             login: login?,
             basic,
@@ -66,7 +66,7 @@ impl Reader<'_, '_, '_> {
                 self.error("token_header", message, "keep one of them");
                 None
             }
-            (Some(node), None) => path::field(node, self.scope).map(SessionToken::Body),
+            (Some(node), None) => path::place(node, self.scope).map(SessionToken::Body),
             (None, Some(name)) => {
                 request::check_header_name(&name, self.place_of("token_header"), self.scope);
                 Some(SessionToken::Header(name))
