@@ -215,6 +215,7 @@ fn query(table: &str, columns: &[&str]) -> ParentQuery {
         except_load_id: None,
         after: None,
         limit: 1000,
+        ordered: true,
     }
 }
 

@@ -194,9 +194,11 @@ pub struct ParentQuery {
     pub after: Option<RowId>,
     /// Rows to return at most.
     pub limit: usize,
+    /// Whether they are the first ones by id, in that order. Any others are found without looking at the whole table.
+    pub ordered: bool,
 }
 
-/// Some parents: for each its id and the JSON value of each column. Rows are ordered by id.
+/// Some parents: for each its id and the JSON value of each column.
 pub type ParentPage = Vec<(RowId, Vec<serde_json::Value>)>;
 
 /// A reading query whose rows are partitions.

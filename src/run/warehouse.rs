@@ -309,6 +309,7 @@ impl Owner {
             except_load_id: (!wanted.with_this_load).then(|| self.load_id.clone()),
             after: wanted.after,
             limit: wanted.limit,
+            ordered: true,
         };
         let page = self.destination.parents(&query)?;
         let next = page.last().filter(|_| page.len() >= wanted.limit).map(|(id, _)| *id);

@@ -362,6 +362,7 @@ impl ResourceWriter {
             except_load_id: Some(self.spec.load_id.clone()),
             after: None,
             limit: keys::SAMPLE_ROWS,
+            ordered: false,
         };
         keys::check_ids(&root.name, &self.spec.resource, &columns, &warehouse.parents(&query)?)
     }

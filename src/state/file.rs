@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Version of the file's format. A file of a newer one is not read.
@@ -161,15 +161,15 @@ impl StateCopy {
         })
     }
 
+    /// Nothing waits for the disk: after a power failure the file may be an old one, or none that can be read. It is written
+    /// anew by the next run, and on slow disks two flushes a commit are what a run without news spends its time on.
     fn replace_file(&self, state_dir: &Path, path: &Path) -> std::io::Result<()> {
         fs::create_dir_all(state_dir)?;
         let draft = path.with_extension("json.tmp");
-        let mut file = File::create(&draft)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        File::open(state_dir)?.sync_all()
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        fs::write(&draft, text)?;
+        fs::rename(&draft, path)
     }
 
     /// How it compares with the warehouse.

@@ -2,18 +2,18 @@
 //! file's first pages would leave one that nothing can open any more, this program included.
 
 use crate::error::{Error, Kind, Result};
-use ::duckdb::{Config, Connection};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Makes the file if there is none, or an empty one. Its folder exists.
+/// Makes the file if there is none, or an empty one: `make` has DuckDB write a database under the name that it is given. The
+/// file's folder exists.
 ///
 /// Another process may do the same at the same time: whoever is first wins, and the other one's file is dropped.
 ///
 /// # Errors
-/// The folder can't be written to, or DuckDB refuses the settings.
-pub(super) fn create_if_missing(path: &Path, config: Config) -> Result<()> {
+/// The folder can't be written to, or DuckDB can't make a database there.
+pub(super) fn create_if_missing(path: &Path, make: impl FnOnce(&Path) -> ::duckdb::Result<()>) -> Result<()> {
     let is_empty = match fs::metadata(path) {
         Ok(found) => found.is_file() && found.len() == 0,
         Err(e) if e.kind() == ErrorKind::NotFound => false,
@@ -24,10 +24,7 @@ pub(super) fn create_if_missing(path: &Path, config: Config) -> Result<()> {
         return Ok(());
     }
     let draft = Draft::new(path);
-    let opened = Connection::open_with_flags(&draft.path, config);
-    opened
-        .and_then(|connection| connection.close().map_err(|(_, cause)| cause))
-        .map_err(|cause| failed("the warehouse could not be made", path).source(cause))?;
+    make(&draft.path).map_err(|cause| failed("the warehouse could not be made", path).source(cause))?;
     let placed = if is_empty { fs::rename(&draft.path, path) } else { link_or_rename(&draft.path, path) };
     placed.map_err(|cause| failed("the warehouse could not be put in its place", path).source(cause))?;
     // Without this a power failure could forget the name. A system that can't flush a folder does so by itself.
@@ -100,6 +97,11 @@ fn failed(message: &str, path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::duckdb::Connection;
+
+    fn make(path: &Path) -> ::duckdb::Result<()> {
+        Connection::open(path)?.close().map_err(|(_, cause)| cause)
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -114,7 +116,7 @@ mod tests {
         let path = folder.path().join("w.duckdb");
         // What a killed process left: no process has this number, because it is above the kernel's limit.
         fs::write(folder.path().join(".w.duckdb.new-2147483646"), "half").unwrap();
-        create_if_missing(&path, Config::default()).unwrap();
+        create_if_missing(&path, make).unwrap();
         assert_eq!(names(folder.path()), ["w.duckdb"]);
         assert!(Connection::open(&path).is_ok());
     }
@@ -125,8 +127,8 @@ mod tests {
         let (empty, other) = (folder.path().join("empty.duckdb"), folder.path().join("other.duckdb"));
         fs::write(&empty, "").unwrap();
         fs::write(&other, "id,title").unwrap();
-        create_if_missing(&empty, Config::default()).unwrap();
-        create_if_missing(&other, Config::default()).unwrap();
+        create_if_missing(&empty, make).unwrap();
+        create_if_missing(&other, make).unwrap();
         assert!(Connection::open(&empty).is_ok());
         assert_eq!(fs::read_to_string(&other).unwrap(), "id,title");
     }

@@ -64,9 +64,11 @@ pub(super) fn open(settings: &Settings) -> Result<Connection> {
         std::fs::create_dir_all(folder).map_err(|e| at(&path, "the warehouse's folder could not be made").source(e))?;
     }
     let text = path.to_str().ok_or_else(|| not_utf8(&path))?;
-    create_if_missing(&path, config(settings)?)?;
+    let connection = start(&path, text, settings)?;
+    create_if_missing(&path, |draft| make(&connection, draft, storage_version(settings)))?;
     // The size of row groups can be said in no other way.
-    attach(&path, text, settings, &format!("ROW_GROUP_SIZE {ROW_GROUP_ROWS}"))
+    attach_when_free(&connection, &path, text, settings, &format!("ROW_GROUP_SIZE {ROW_GROUP_ROWS}"))?;
+    Ok(connection)
 }
 
 /// Opens the file for reading, as it is. Where there is none, or an empty one, a database in memory stands for it.
@@ -77,38 +79,58 @@ pub(super) fn open_to_read(settings: &Settings) -> Result<Connection> {
         return in_memory();
     }
     let text = path.to_str().ok_or_else(|| not_utf8(&path))?;
-    attach(&path, text, settings, "READ_ONLY")
-}
-
-/// Attaches the file, as soon as nobody else holds it.
-fn attach(path: &Path, text: &str, settings: &Settings, options: &str) -> Result<Connection> {
-    let start = Instant::now();
-    loop {
-        let said = match attached(text, config(settings)?, options) {
-            Ok(connection) => return Ok(connection),
-            Err(cause) => Message::new(&cause.to_string()),
-        };
-        if !is_held(said.text()) || start.elapsed() >= settings.lock_wait {
-            return Err(refusal(path, said, settings.lock_wait));
-        }
-        std::thread::sleep(LOCK_POLL);
-    }
+    let connection = start(&path, text, settings)?;
+    attach_when_free(&connection, &path, text, settings, "READ_ONLY")?;
+    Ok(connection)
 }
 
 fn not_utf8(path: &Path) -> Error {
     at(path, "the warehouse's path is not valid UTF-8, which DuckDB needs").hint("choose another folder or name")
 }
 
-/// A connection to the file.
-fn attached(path: &str, config: Config, options: &str) -> ::duckdb::Result<Connection> {
+/// DuckDB, with no file yet. To start it takes longer than all else here, so it is done once.
+fn start(path: &Path, text: &str, settings: &Settings) -> Result<Connection> {
     // What does not fit into memory goes where it would go if the file had been opened itself.
-    let config = config.with("temp_directory", format!("{path}.tmp"))?;
-    let connection = Connection::open_in_memory_with_flags(config)?;
+    let config = config(settings)?.with("temp_directory", format!("{text}.tmp"));
+    let started = config.and_then(Connection::open_in_memory_with_flags);
+    started.map_err(|cause| refusal(path, Message::new(&cause.to_string()), settings.lock_wait))
+}
+
+/// Writes an empty database.
+fn make(connection: &Connection, draft: &Path, storage_version: &str) -> ::duckdb::Result<()> {
+    let (file, version) = (sql::literal(&draft.to_string_lossy()), sql::literal(storage_version));
+    connection.execute_batch(&format!(
+        "ATTACH {file} AS _pintail_draft (TYPE duckdb, STORAGE_VERSION {version}); DETACH _pintail_draft"
+    ))
+}
+
+/// Attaches the file, as soon as nobody else holds it.
+fn attach_when_free(
+    connection: &Connection,
+    path: &Path,
+    text: &str,
+    settings: &Settings,
+    options: &str,
+) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let said = match attach(connection, text, options) {
+            Ok(()) => return Ok(()),
+            Err(cause) => Message::new(&cause.to_string()),
+        };
+        if !is_held(said.text()) || begun.elapsed() >= settings.lock_wait {
+            return Err(refusal(path, said, settings.lock_wait));
+        }
+        std::thread::sleep(LOCK_POLL);
+    }
+}
+
+/// Opens the file and makes it the connection's database.
+fn attach(connection: &Connection, path: &str, options: &str) -> ::duckdb::Result<()> {
     let name = sql::name(&database_name(Path::new(path)));
     // An absolute path is always a file to DuckDB; `name:` would load an extension.
     let file = sql::literal(path);
-    connection.execute_batch(&format!("ATTACH {file} AS {name} (TYPE duckdb, {options}); USE {name}.main"))?;
-    Ok(connection)
+    connection.execute_batch(&format!("ATTACH {file} AS {name} (TYPE duckdb, {options}); USE {name}.main"))
 }
 
 /// What DuckDB calls the database of a file when it opens it: the stem of its name, unless that is one of its own.
@@ -137,7 +159,6 @@ fn config(settings: &Settings) -> Result<Config> {
 }
 
 fn options(settings: &Settings) -> Vec<(&'static str, String)> {
-    let storage_version = settings.storage_version.clone().unwrap_or_else(|| STORAGE_VERSION_DEFAULT.to_owned());
     let mut options = vec![
         // A run talks to the API and to nothing else.
         ("autoinstall_known_extensions", "false".to_owned()),
@@ -145,11 +166,15 @@ fn options(settings: &Settings) -> Vec<(&'static str, String)> {
         // Tables have no order; keeping one would cost memory.
         ("preserve_insertion_order", "false".to_owned()),
         ("write_buffer_row_group_count", ROW_GROUPS_BUFFERED.to_string()),
-        ("storage_compatibility_version", storage_version),
+        ("storage_compatibility_version", storage_version(settings).to_owned()),
     ];
     options.push(("threads", settings.threads.unwrap_or(THREADS_DEFAULT).to_string()));
     options.extend(settings.memory_limit_bytes.map(|n| ("memory_limit", format!("{n}B"))));
     options
+}
+
+fn storage_version(settings: &Settings) -> &str {
+    settings.storage_version.as_deref().unwrap_or(STORAGE_VERSION_DEFAULT)
 }
 
 fn is_held(said: &str) -> bool {

@@ -178,7 +178,8 @@ impl Load {
     /// Refuses to put rows of another kind into a table that is there.
     pub(super) fn check_kind(&mut self) -> Result<()> {
         if let (false, Some(root)) = (self.checked, self.tables.iter().find(|t| t.root)) {
-            let has_versions = has_column(&self.session, &self.place, &root.name, book::VALID_TO)?;
+            let columns = self.session.columns(&self.place.table(&root.name))?;
+            let has_versions = columns.contains_key(book::VALID_TO);
             check_kind(&root.name, has_versions, &self.spec.merge.rule)?;
         }
         self.checked = true;
@@ -348,17 +349,6 @@ impl Load {
 enum Rows {
     OfEarlierLoads,
     OfThisLoad,
-}
-
-/// Whether a table has a column.
-fn has_column(session: &Session, place: &Place, table: &str, column: &str) -> Result<bool> {
-    let found = session.query(&format!(
-        "SELECT count(*) FROM duckdb_columns() WHERE {} AND table_name = {} AND column_name = {}",
-        place.catalog_condition(),
-        sql::literal(table),
-        sql::literal(column),
-    ))?;
-    Ok(first_integer(&found) > Some(0))
 }
 
 pub(super) fn first_integer(batches: &[RecordBatch]) -> Option<i64> {

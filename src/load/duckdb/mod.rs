@@ -133,34 +133,14 @@ impl DuckDb {
         done
     }
 
-    /// The columns of a table with their DuckDB types, empty if there is no such table.
-    fn column_types(&self, place: &Place, table: &str) -> Result<HashMap<String, String>> {
-        let rows = self.session.query(&format!(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE {} AND table_name = {}",
-            place.catalog_condition(),
-            sql::literal(table),
-        ))?;
-        let mut types = HashMap::new();
-        for batch in &rows {
-            for row in 0..batch.num_rows() {
-                if let (Some(name), Some(data_type)) =
-                    (book::text(batch, "column_name", row)?, book::text(batch, "data_type", row)?)
-                {
-                    types.insert(name.to_owned(), data_type.to_owned());
-                }
-            }
-        }
-        Ok(types)
-    }
-
     /// The warehouse's identifier. Makes the bookkeeping tables where there are none.
     fn prepare(&self, place: &Place) -> Result<String> {
-        if self.column_types(place, book::META.name)?.is_empty() {
+        if self.session.columns(&place.table(book::META.name))?.is_empty() {
             self.in_transaction(|session| create_books(session, place))?;
         }
         let warehouse_id = self.identity(place)?;
         // A table that came later than the warehouse.
-        if self.column_types(place, book::DISCARDED.name)?.is_empty() {
+        if self.session.columns(&place.table(book::DISCARDED.name))?.is_empty() {
             self.session.run(&sql::create_own_table(place, &book::DISCARDED))?;
         }
         Ok(warehouse_id)
@@ -235,7 +215,7 @@ impl Destination for DuckDb {
 
     fn peek(&mut self, pipeline: &str, dataset: &str) -> Result<Option<Stored>> {
         let place = self.place(dataset);
-        if self.column_types(&place, book::META.name)?.is_empty() {
+        if self.session.columns(&place.table(book::META.name))?.is_empty() {
             return Ok(None);
         }
         let warehouse_id = self.identity(&place)?;
@@ -244,7 +224,7 @@ impl Destination for DuckDb {
 
     fn row_count(&mut self, dataset: &str, table: &str) -> Result<u64> {
         let place = self.place(dataset);
-        let types = self.column_types(&place, table)?;
+        let types = self.session.columns(&place.table(table))?;
         if types.is_empty() {
             return Ok(0);
         }
@@ -259,7 +239,7 @@ impl Destination for DuckDb {
         partitions: &[String],
     ) -> Result<HashMap<String, String>> {
         let place = self.place(dataset);
-        let is_new = self.access == Access::Read && self.column_types(&place, book::STATE.name)?.is_empty();
+        let is_new = self.access == Access::Read && self.session.columns(&place.table(book::STATE.name))?.is_empty();
         if partitions.is_empty() || is_new {
             return Ok(HashMap::new());
         }
@@ -325,7 +305,7 @@ impl Destination for DuckDb {
 
     fn parents(&mut self, query: &ParentQuery) -> Result<ParentPage> {
         let place = self.place(&query.dataset);
-        let types = self.column_types(&place, &query.table)?;
+        let types = self.session.columns(&place.table(&query.table))?;
         if types.is_empty() {
             return Ok(Vec::new());
         }
@@ -384,7 +364,7 @@ fn create_books(session: &Session, place: &Place) -> Result<()> {
     session.run_over(book::meta_rows(&book::new_warehouse_id())?, &insert).map(|_| ())
 }
 
-/// A page of parents, by id. A column that the table does not have yet was never seen: it is null.
+/// A page of parents. A column that the table does not have yet was never seen: it is null.
 fn parents_sql(place: &Place, query: &ParentQuery, types: &HashMap<String, String>) -> String {
     let id = sql::name(book::ID);
     let mut columns = vec![format!("CAST({id} AS VARCHAR)")];
@@ -408,9 +388,10 @@ fn parents_sql(place: &Place, query: &ParentQuery, types: &HashMap<String, Strin
     conditions.extend(query.after.map(|after| format!("{id} > CAST({} AS UUID)", sql::literal(&id_text(after)))));
     let condition = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
     format!(
-        "SELECT {} FROM {} WHERE {condition} ORDER BY {id} LIMIT {}",
+        "SELECT {} FROM {} WHERE {condition}{} LIMIT {}",
         columns.join(", "),
         place.table(&query.table),
+        if query.ordered { format!(" ORDER BY {id}") } else { String::new() },
         query.limit,
     )
 }

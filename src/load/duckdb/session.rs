@@ -6,6 +6,7 @@ use crate::load::bookkeeping;
 use ::duckdb::Connection;
 use ::duckdb::vtab::arrow::{ArrowBatchRegistration, ArrowVTab};
 use arrow::array::RecordBatch;
+use std::collections::HashMap;
 use std::fmt;
 
 /// Name under which a statement reads the batch that it is given: `FROM _pintail_rows(?)`.
@@ -64,6 +65,19 @@ impl Session {
             if current { format!("{} IS NULL", sql::name(bookkeeping::VALID_TO)) } else { "true".to_owned() };
         let query = format!("SELECT CAST(count(*) AS BIGINT) FROM {table} WHERE {condition}");
         self.0.query_row(&query, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(refused)
+    }
+
+    /// The columns of a table and their types; none if there is no such table. DuckDB's own lists of columns would go through
+    /// everything that there is, its built-in views too.
+    pub(super) fn columns(&self, table: &str) -> Result<HashMap<String, String>> {
+        let described = self.0.prepare(&format!("DESCRIBE {table}")).and_then(|mut statement| {
+            let row = |row: &::duckdb::Row<'_>| Ok((row.get("column_name")?, row.get("column_type")?));
+            statement.query_map([], row)?.collect()
+        });
+        match described {
+            Err(cause) if cause.to_string().contains("Catalog Error") => Ok(HashMap::new()),
+            described => described.map_err(refused),
+        }
     }
 
     /// Runs a query over a batch and collects its rows.

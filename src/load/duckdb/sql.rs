@@ -48,11 +48,6 @@ impl Place {
     pub(super) fn table(&self, table: &str) -> String {
         format!("{}.{}", self.schema(), name(table))
     }
-
-    /// A condition on DuckDB's catalog functions.
-    pub(super) fn catalog_condition(&self) -> String {
-        format!("database_name = {} AND schema_name = {}", literal(&self.database), literal(&self.dataset))
-    }
 }
 
 /// The statements that make a data table: data columns first, then ours. Table and columns carry comments.

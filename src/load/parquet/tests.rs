@@ -492,6 +492,7 @@ fn parents_come_in_pages_by_id_with_the_newest_row_of_each_first() {
         except_load_id: None,
         after: None,
         limit: 6,
+        ordered: true,
     };
     let mut walk = |query: &mut ParentQuery| {
         let mut found = Vec::new();
