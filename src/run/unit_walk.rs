@@ -31,6 +31,9 @@ const RESTARTED: &str = "restarted";
 /// How often a walk begins again at most.
 const RESTARTS_MAX: u32 = 3;
 
+/// Pages up to this size, bytes, are decoded where they came in: to hand them to another thread and back takes longer.
+const DECODED_IN_PLACE_BYTES: usize = 16 << 10;
+
 /// The records of a page.
 struct PageRecords {
     decoded: Decoded,
@@ -394,7 +397,8 @@ impl<'a> UnitWalk<'a> {
     async fn decode(&self, page: &Page) -> Result<PageRecords> {
         let filter_scope = self.filter_scope.clone();
         let (task, records, parent) = (self.task.clone(), page.records.clone(), self.columns.clone());
-        let decoded = tokio::task::spawn_blocking(move || -> Result<PageRecords> {
+        let is_small = records.iter().map(|part| part.len()).sum::<usize>() <= DECODED_IN_PLACE_BYTES;
+        let decode = move || -> Result<PageRecords> {
             let filter = task.resource.filter.as_ref().zip(filter_scope.as_deref());
             let leaves_out = filter.map(|(filter, scope)| move |record: &[u8]| is_filtered(filter, scope, record));
             let mut decoder = task.decoders.take();
@@ -408,8 +412,13 @@ impl<'a> UnitWalk<'a> {
                 None => Vec::new(),
             };
             Ok(PageRecords { decoded, filtered })
-        });
-        decoded.await.map_err(|e| Error::new(Kind::Internal, "the decoder ended without an answer").source(e))?
+        };
+        if is_small {
+            return decode();
+        }
+        tokio::task::spawn_blocking(decode)
+            .await
+            .map_err(|e| Error::new(Kind::Internal, "the decoder ended without an answer").source(e))?
     }
 
     fn explain(&self, page: &Page, error: Error) -> Error {
