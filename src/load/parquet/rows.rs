@@ -3,6 +3,7 @@
 use super::files::{broken_rows, failed};
 use super::{Compression, Options};
 use crate::error::Result;
+use crate::load::bookkeeping as book;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -133,15 +134,20 @@ fn properties(options: &Options) -> WriterProperties {
         Compression::Snappy => parquet::basic::Compression::SNAPPY,
         Compression::None => parquet::basic::Compression::UNCOMPRESSED,
     };
-    WriterProperties::builder()
+    let builder = WriterProperties::builder()
         .set_compression(compression)
         .set_max_row_group_row_count(Some(options.row_group_rows.max(1)))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
-        .set_created_by(concat!("pintail version ", env!("CARGO_PKG_VERSION")).to_owned())
-        // Row ids never repeat, so that a dictionary of them is wasted; and their bounds tell nothing.
-        .set_column_dictionary_enabled(ColumnPath::from("_pintail_id"), false)
-        .set_column_statistics_enabled(ColumnPath::from("_pintail_id"), EnabledStatistics::None)
-        .build()
+        .set_created_by(concat!("pintail version ", env!("CARGO_PKG_VERSION")).to_owned());
+    // Ids hardly repeat, or side by side, where compression finds them: a dictionary of them is wasted, and was half of the
+    // work. Their bounds tell nothing.
+    let of_ids = [book::ID, book::PARENT_ID, book::ROOT_ID].map(ColumnPath::from);
+    let plain = of_ids.into_iter().fold(builder, |builder, column| {
+        builder
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None)
+    });
+    plain.build()
 }
 
 /// Opens a file for reading.
