@@ -1,6 +1,6 @@
 //! The same loads into DuckDB and into Parquet give the same tables.
 
-use crate::support::{Api, Server, TestEnv, duck::assert_same, pipeline};
+use crate::support::{Api, Server, TestEnv, Warehouse, duck::assert_same, pipeline, pipeline_with_client};
 use serde_json::{Value, json};
 
 fn video(id: u64, title: &str, tags: &[&str]) -> Value {
@@ -133,5 +133,42 @@ fn two_pipelines_share_a_warehouse_without_touching_each_other() {
         env.run(&["run", "other", "--destination", &destination]).expect_code(0);
         assert_same(&warehouse.dump("api"), &before, "the first pipeline");
         assert_same(&warehouse.dump("other"), &before, "the second pipeline");
+    }
+}
+
+/// Records whose page decides on types: one brings a new field, one a text in a column of numbers.
+fn uneven() -> Vec<Value> {
+    let mut records = first();
+    records[130]["language"] = json!("pt");
+    records[170]["price"] = json!("on request");
+    records
+}
+
+#[test]
+fn one_request_at_a_time_or_eight_give_the_same_tables() {
+    let api = Api::new(10);
+    api.put("/videos", uneven());
+    for id in 0..250 {
+        api.put(&format!("/videos/{id}/views"), (0..id % 3).map(|n| json!({ "n": n, "tags": [id, "x"] })));
+    }
+    let served = api.clone();
+    let server = Server::start(move |request| served.reply(request));
+    let env = TestEnv::new();
+    for kind in ["duckdb", "parquet"] {
+        let dumps = [1, 8].map(|at_a_time| {
+            let pages = format!("paginator = {{ type = \"offset\", limit = 10, prefetch = {at_a_time} }}\n");
+            let resources = format!(
+                "[resources.videos]\n{pages}[resources.views]\nparent = \"videos\"\npath = \"videos/{{{{ parent.id }}}}/views\"\n\
+                 include_from_parent = [\"id\"]\n{pages}"
+            );
+            env.pipeline(&pipeline_with_client(&server, &format!("concurrency = {at_a_time}\n"), &resources));
+            let path = env.path(&format!("{kind}-{at_a_time}"));
+            let warehouse = if kind == "duckdb" { Warehouse::duckdb(path) } else { Warehouse::parquet(path) };
+            let state = format!("state-{kind}-{at_a_time}");
+            env.load_into(&warehouse, &["--state-dir", &state]).expect_code(0);
+            assert_eq!(warehouse.column_type("api.videos", "price"), "VARCHAR");
+            warehouse.dump("api")
+        });
+        assert_same(&dumps[1], &dumps[0], kind);
     }
 }
