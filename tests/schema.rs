@@ -63,6 +63,19 @@ const COLUMNS: &[Column] = &[
         data_type: "VARCHAR",
         values: "2026-01-02 soon",
     },
+    Column { pages: &["[{\"x\":1e3}]", "[{\"x\":2.5E-1}]"], data_type: "DOUBLE", values: "0.25 1000.0" },
+    Column { pages: &["[{\"x\":1e400}]", "[{\"x\":1}]"], data_type: "VARCHAR", values: "1 1e+400" },
+    Column {
+        pages: &["[{\"x\":9007199254740993}]", "[{\"x\":0.5}]"],
+        data_type: "DECIMAL(38,1)",
+        values: "0.5 9007199254740993.0",
+    },
+    Column { pages: &["[{\"x\":\"PT1H30M\"},{\"x\":\"01:30:00\"}]"], data_type: "VARCHAR", values: "01:30:00 PT1H30M" },
+    Column {
+        pages: &["[{\"x\":\"2026-01-02T03:04:05\"}]", "[{\"x\":\"2026-01-02T03:04:05Z\"}]"],
+        data_type: "VARCHAR",
+        values: "2026-01-02T03:04:05 2026-01-02T03:04:05Z",
+    },
     Column { pages: &["[{\"x\":\"\"},{\"x\":\"Ünï 🦆\"}]"], data_type: "VARCHAR", values: " Ünï 🦆" },
 ];
 
@@ -92,6 +105,35 @@ fn numbers_keep_every_digit() {
     load_each(THINGS, &["[{\"x\":123456789012345678901234567890123456789012345}]"], |warehouse| {
         assert_eq!(warehouse.value("SELECT x FROM api.things"), "123456789012345678901234567890123456789012345");
     });
+}
+
+/// A value of each type, and how it stands in a column that became JSON after it.
+const BECOME_JSON: &[(&str, &str)] = &[
+    ("true", "true"),
+    ("7", "7"),
+    ("9223372036854775808", "9223372036854775808"),
+    ("1.5", "1.5"),
+    ("12345678901234567.89", "12345678901234567.89"),
+    ("1e400", "1e+400"),
+    ("\"2026-01-02\"", "\"2026-01-02\""),
+    ("\"2026-01-02T03:04:05\"", "\"2026-01-02T03:04:05\""),
+    ("\"2026-01-02T05:04:05+02:00\"", "\"2026-01-02T05:04:05+02:00\""),
+    ("\"it's \\\"x\\\"\"", "\"it's \\\"x\\\"\""),
+];
+
+#[test]
+fn a_column_of_any_type_becomes_json_with_its_values() {
+    for (value, json) in BECOME_JSON {
+        let pages = [format!("[{{\"x\":{value}}}]"), "[{\"x\":{\"y\":1}}]".to_owned(), format!("[{{\"x\":{value}}}]")];
+        let resource = format!("{THINGS}nested = \"json\"\n");
+        load_each(&resource, &pages.each_ref().map(String::as_str), |warehouse| {
+            assert_eq!(warehouse.column_type("api.things", "x"), "JSON", "{value}");
+            let found = warehouse.query("SELECT x FROM api.things ORDER BY x::VARCHAR");
+            let mut expected = [*json, *json, "{\"y\":1}"];
+            expected.sort_unstable();
+            assert_eq!(found.concat(), expected, "{value} in {}", warehouse.flag());
+        });
+    }
 }
 
 #[test]
@@ -235,6 +277,62 @@ fn every_change_of_the_schema_is_recorded() {
         let found: Vec<String> = warehouse.query("SELECT * FROM api._pintail_schema").into_iter().flatten().collect();
         let text = found.join(" ");
         assert!(text.contains("VARCHAR") && text.contains('y'), "{text}");
+    });
+}
+
+#[test]
+fn the_history_of_the_schema_tells_every_change_once_and_in_order() {
+    let bodies = ["[{\"x\":1,\"n\":null}]", "[{\"x\":1}]", "[{\"x\":\"a\",\"y\":true,\"n\":{\"m\":2},\"l\":[1]}]"];
+    load_each(THINGS, &bodies, |warehouse| {
+        let found = warehouse.query(
+            "SELECT table_name, change, column_name, old_type, new_type FROM api._pintail_schema \
+             ORDER BY changed_at, table_name, change, column_name",
+        );
+        let found: Vec<String> = found.iter().map(|row| row.join(" ")).collect();
+        assert_eq!(
+            found,
+            [
+                "things create_table NULL NULL NULL",
+                "things add_column n__m NULL BIGINT",
+                "things add_column y NULL BOOLEAN",
+                "things drop_column n VARCHAR NULL",
+                "things widen x BIGINT VARCHAR",
+                "things__l create_table NULL NULL NULL",
+            ],
+            "{}",
+            warehouse.flag()
+        );
+    });
+}
+
+#[test]
+fn tables_and_columns_of_a_duckdb_file_carry_comments() {
+    let resource = format!("{THINGS}columns = {{ price = {{ description = \"What it's worth, \\\"net\\\"\" }} }}\n");
+    let body = "[{\"price\":1,\"theName\":\"a\",\"tags\":[\"t\"]}]";
+    load_each(&resource, &[body], |warehouse| {
+        let Warehouse::DuckDb(_) = warehouse else { return };
+        let comment = |column: &str| {
+            let of = format!("WHERE schema_name = 'api' AND table_name = 'things' AND column_name = '{column}'");
+            warehouse.value(&format!("SELECT comment FROM duckdb_columns() {of}"))
+        };
+        assert_eq!(comment("price"), "What it's worth, \"net\"");
+        assert_eq!(comment("the_name"), "`theName` of the API");
+        let bare = "SELECT count(*) FROM duckdb_columns() WHERE schema_name = 'api' AND comment IS NULL";
+        assert_eq!(warehouse.value(bare), "0");
+        let tables = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'api' AND comment IS NULL";
+        assert_eq!(warehouse.value(tables), "0");
+    });
+}
+
+#[test]
+fn a_thousand_columns_and_deep_nesting_load_whole() {
+    let wide: Vec<String> = (0..1000).map(|i| format!("\"c{i}\":{i}")).collect();
+    let deep = format!("{}1{}", "{\"o\":".repeat(60), "}".repeat(60));
+    let body = format!("[{{{},\"deep\":{deep}}}]", wide.join(","));
+    load_each(THINGS, &[&body], |warehouse| {
+        assert_eq!(warehouse.value("SELECT c0 + c999 FROM api.things"), "999");
+        let column = format!("deep{}", "__o".repeat(60));
+        assert_eq!(warehouse.value(&format!("SELECT {column} FROM api.things")), "1");
     });
 }
 

@@ -101,7 +101,7 @@ pub const SCHEMA: OwnTable = OwnTable {
         column("change", Varchar, "create_table, add_column, drop_column or widen"),
         column("column_name", Varchar, "The column; null for a new table"),
         column("old_type", Varchar, "Type before; null if there was none"),
-        column("new_type", Varchar, "Type after; null for a new table"),
+        column("new_type", Varchar, "Type after; null for a new table or a dropped column"),
     ],
 };
 

@@ -89,7 +89,8 @@ pub fn schema_rows(spec: &LoadSpec, changes: &[TableChange], committed_at: DateT
         let (kind, column, from, to) = match &change.change {
             Change::CreateTable => ("create_table", None, None, None),
             Change::AddColumn { column, to } => ("add_column", Some(column), None, Some(*to)),
-            Change::DropColumn { column } => ("drop_column", Some(column), None, None),
+            // Only a column that was always null is dropped, and that is a VARCHAR.
+            Change::DropColumn { column } => ("drop_column", Some(column), Some(ColumnType::Varchar), None),
             Change::Widen { column, recast } => ("widen", Some(column), Some(recast.from), Some(recast.to)),
         };
         vec![
