@@ -31,6 +31,7 @@ mod incremental;
 mod lock;
 mod mind;
 mod mindstamp;
+mod mistakes;
 mod nesting;
 mod page_language;
 mod paging;

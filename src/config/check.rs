@@ -1,7 +1,8 @@
 //! Holds a file against the description of its keys: unknown keys, keys of later versions, wrong types, wrong words.
 
 use super::diagnostic::Diagnostics;
-use super::spec::{Choice, Key, Kind, Table, Tagged};
+use super::keys;
+use super::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 use super::tree::{self, Node, Value};
 use crate::plan::duration;
 use crate::plan::suggest;
@@ -12,11 +13,51 @@ pub fn check_table(table: &tree::Table, spec: &Table, span: Range<usize>, found:
     for (key, node) in &table.entries {
         match spec.key(&key.name) {
             Some(known) => check_key(node, known, key, found),
-            None => report_unknown(key, spec.keys.iter(), spec.later, None, found),
+            None => report_unknown(key, spec.keys.iter(), spec.later, place_of(&key.name, spec), found),
         }
     }
     check_required(table, spec.keys, span, found);
 }
+
+/// Where a key of a pipeline file belongs that is unknown where it stands: under another table, or under another name.
+fn place_of(name: &str, spec: &Table) -> Option<String> {
+    let client = keys::PIPELINE.table("client")?;
+    let resource = keys::PIPELINE.table("resources")?;
+    let defaults = keys::PIPELINE.table("resource_defaults")?;
+    let incremental = resource.table("incremental")?;
+    // Other tables, such as those of the operator file, have keys of other names only.
+    if ![&keys::PIPELINE, client, resource, defaults, incremental].iter().any(|table| table.has_keys_of(spec)) {
+        return None;
+    }
+    if let Some((_, ours)) = OF_OTHERS.iter().find(|(other, _)| *other == name) {
+        return Some((*ours).to_owned());
+    }
+    let holds = |table: &Table| table.key(name).is_some();
+    if holds(&keys::PIPELINE) {
+        return Some(format!("`{name}` stands at the top of the file, above every [table]"));
+    }
+    match (holds(client), holds(resource)) {
+        (true, true) => Some(format!("`{name}` belongs under [client], [resource_defaults] or [resources.NAME]")),
+        (true, false) => Some(format!("`{name}` belongs under [client]")),
+        (false, true) => {
+            Some(format!("`{name}` belongs under [resources.NAME], or [resource_defaults] for all of them"))
+        }
+        (false, false) if holds(incremental) => Some(format!("`{name}` belongs into `incremental` of a resource")),
+        (false, false) => None,
+    }
+}
+
+/// Words that files of other programs have for ours, with what to write.
+const OF_OTHERS: [(&str, &str); 8] = [
+    ("endpoint", "its keys stand in the resource itself: `path`, `params`, `paginator`, `incremental`, …"),
+    ("streams", "write `[resources.NAME]` for each"),
+    ("url", "`base_url` under [client], and `path` of each resource below it"),
+    ("query", "query parameters are `params`, a body is `json`, `form` or `body`"),
+    ("records_path", "it is `data_selector` here"),
+    ("record_selector", "it is `data_selector` here"),
+    ("cursor_field", "it is `cursor_path` in `incremental`"),
+    ("requester", "`base_url` and `auth` stand under [client], `path` and `params` in the resource"),
+];
 
 fn check_required(table: &tree::Table, keys: &[Key], span: Range<usize>, found: &mut Diagnostics) {
     for key in keys.iter().filter(|k| k.required && table.get(k.name).is_none()) {
@@ -48,7 +89,9 @@ fn report_unknown<'k>(
         found.error(key.span.clone(), format!("`{}` is not yet supported", key.name));
         return;
     }
-    let help = suggest::did_you_mean(&key.name, known.clone().map(|k| k.name)).or(elsewhere).unwrap_or_else(|| {
+    // What is a key elsewhere is no misspelling of one here.
+    let help = elsewhere.or_else(|| suggest::did_you_mean(&key.name, known.clone().map(|k| k.name)));
+    let help = help.unwrap_or_else(|| {
         let names: Vec<&str> = known.map(|k| k.name).collect();
         if names.is_empty() { "it takes no keys".into() } else { format!("known are {}", suggest::list(names)) }
     });
@@ -66,7 +109,7 @@ fn check_key(node: &Node, known: &Key, key: &tree::Key, found: &mut Diagnostics)
 fn check(node: &Node, kind: &Kind, name: &str, owner: &Range<usize>, found: &mut Diagnostics) {
     if !accepts(kind, node) {
         let message = format!("`{name}` must be {}, not {}", kind.describe(), node.describe());
-        found.error(node.span.clone(), message).help_maybe(type_help(kind, node));
+        found.error(node.span.clone(), message).help_maybe(type_help(kind, node).or_else(|| form_of(name)));
         return;
     }
     match (kind, &node.value) {
@@ -124,6 +167,23 @@ fn accepts(kind: &Kind, node: &Node) -> bool {
         (Kind::Either(kinds), _) => kinds.iter().any(|k| accepts(k, node)),
         _ => false,
     }
+}
+
+/// How the value of a key looks that is often written in another form.
+fn form_of(name: &str) -> Option<String> {
+    let form = match name {
+        "resources" => "write a table for each resource: [resources.NAME]",
+        "timeout" => "as in timeout = { connect = \"10s\", read = \"60s\" }",
+        "headers" => "as in headers = { Accept = \"application/json\" }",
+        "params" => "as in params = { status = \"open\" }",
+        "rate_limit" => "as in rate_limit = \"100/minute\"",
+        "incremental" => "as in incremental = { cursor_path = \"updated_at\", start_param = \"since\" }",
+        "retry" => "as in retry = { max_attempts = 3 }",
+        "vars" => "as in [vars] and team = \"growth\" below it",
+        "columns" => "as in columns.price = { type = \"DECIMAL(18,4)\" }",
+        _ => return None,
+    };
+    Some(form.to_owned())
 }
 
 fn type_help(kind: &Kind, node: &Node) -> Option<String> {
@@ -203,14 +263,19 @@ fn check_tagged(node: &Node, tagged: &Tagged, owner: &Range<usize>, found: &mut 
         found.error(owner.clone(), format!("`{what}` has no `type`")).help(help);
         return;
     };
-    let Some(word) = tag.resolved() else {
-        if tag.as_text().is_none() {
-            found.error(tag.span.clone(), format!("`type` must be text, not {}", tag.describe()));
+    let word = tag.resolved();
+    let variant = tagged.variants.iter().find(|v| word.as_deref() == Some(v.name));
+    let (Some(word), Some(variant)) = (&word, variant) else {
+        match &word {
+            // What `${…}` brings in may be a secret, and is not told.
+            _ if tag.as_text().is_some_and(|text| text.has_substitution()) => {
+                report_substituted_type(tag, tagged, found)
+            }
+            Some(word) => report_unknown_type(tag, word, tagged, found),
+            None => {
+                found.error(tag.span.clone(), format!("`type` must be text, not {}", tag.describe()));
+            }
         }
-        return;
-    };
-    let Some(variant) = tagged.variants.iter().find(|v| v.name == word) else {
-        report_unknown_type(tag, &word, tagged, found);
         return;
     };
     let known = || tagged.common.iter().chain(variant.table.keys);
@@ -224,7 +289,33 @@ fn check_tagged(node: &Node, tagged: &Tagged, owner: &Range<usize>, found: &mut 
             }
         }
     }
+    if table.entries.is_empty() && variant.table.keys.iter().any(|key| key.required) {
+        report_bare_type(node, variant, what, found);
+        return;
+    }
     check_required(table, variant.table.keys, owner.clone(), found);
+}
+
+/// A text stands for a table that has only a `type`, and this type needs more.
+fn report_bare_type(node: &Node, variant: &Variant, what: &str, found: &mut Diagnostics) {
+    let required = variant.table.keys.iter().filter(|key| key.required);
+    let keys: Vec<String> = required.clone().map(|key| format!("{} = \"…\"", key.name)).collect();
+    let names = suggest::list(required.map(|key| key.name));
+    let help = format!("as in {what} = {{ type = \"{}\", {} }}", variant.name, keys.join(", "));
+    found.error(node.span.clone(), format!("`{}` needs {names}", variant.name)).help(help);
+}
+
+/// `auth = "${TOKEN}"`: what stands in the place of the type is a value.
+fn report_substituted_type(tag: &Node, tagged: &Tagged, found: &mut Diagnostics) {
+    let what = tagged.what;
+    let names = suggest::list(tagged.variants.iter().map(|v| v.name));
+    let help = match tagged.variants.first().and_then(|v| Some((v.name, v.table.keys.iter().find(|k| k.required)?))) {
+        Some((name, key)) => {
+            format!("as in {what} = {{ type = \"{name}\", {} = \"${{…}}\" }}; known types are {names}", key.name)
+        }
+        None => format!("known types are {names}"),
+    };
+    found.error(tag.span.clone(), format!("a `${{…}}` is no type of `{what}`")).help(help);
 }
 
 fn report_unknown_type(tag: &Node, word: &str, tagged: &Tagged, found: &mut Diagnostics) {

@@ -126,6 +126,20 @@ impl Table {
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|k| k.name == name)
     }
+
+    /// The table that a key holds, or that each name below it does.
+    pub fn table(&self, name: &str) -> Option<&'static Table> {
+        match &self.key(name)?.kind {
+            Kind::Table(table) | Kind::Map(Kind::Table(table)) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Whether it describes the same keys as another one.
+    pub fn has_keys_of(&self, other: &Table) -> bool {
+        let names = |table: &Table| table.keys.iter().map(|key| key.name).collect::<Vec<_>>();
+        names(self) == names(other)
+    }
 }
 
 impl Kind {

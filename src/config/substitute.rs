@@ -105,11 +105,13 @@ fn substitution(text: &str, start: usize) -> Result<(Part, usize), Mistake> {
     let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !valid {
-        return Err((
-            range,
-            format!("`{name}` is not a name of an environment variable"),
-            "write `${NAME}`, `${NAME:-default}` or `${file:PATH}`; for the characters themselves, `$${`".into(),
-        ));
+        let root = name.split('.').next().unwrap_or_default();
+        let help = if ["parent", "partition", "cursor", "page", "vars", "run"].contains(&root) {
+            format!("`{root}` is a name of expressions: write `{{{{ {name} }}}}`")
+        } else {
+            "write `${NAME}`, `${NAME:-default}` or `${file:PATH}`; for the characters themselves, `$${`".into()
+        };
+        return Err((range, format!("`{name}` is not a name of an environment variable"), help));
     }
     Ok((Part::Variable { name: name.to_owned(), default, range }, end))
 }

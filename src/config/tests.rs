@@ -169,8 +169,13 @@ fn typical_mistakes_have_their_place_and_advice() {
             resource("write_disposition = 'apend'"),
             &["4:21 `apend` is not a value of `write_disposition` | did you mean `append`?"],
         ),
-        (with("name = \"shop\"", "name = shop"), &["1:8 not valid TOML: text must be in quotes"]),
-        (with("team = \"growth\"", "team = 'a'\nteam = 'b'"), &["4:1 not valid TOML: duplicate key"]),
+        (with("name = \"shop\"", "name = shop"), &["1:8 not valid TOML: text must be in quotes | write \"shop\""]),
+        (
+            with("team = \"growth\"", "team = 'a'\nteam = 'b'"),
+            &[
+                "4:1 not valid TOML: duplicate key | the name stands above already: each key and each table is written once",
+            ],
+        ),
         (with("[client]", "[client"), &["4:8 not valid TOML: unclosed table, expected `]`"]),
         (
             resource("paginator = { type = 'offset', limit = '100' }"),
@@ -292,7 +297,10 @@ fn further_mistakes_are_found_too() {
             client("auth = { type = 'bearer', token = '${EMPTY}' }"),
             &["3:35 the token is empty | is the variable set to an empty text?"],
         ),
-        (client("auth = 'bearer'"), &["3:1 `token` is missing | token: the token"]),
+        (
+            client("auth = 'bearer'"),
+            &["3:8 `bearer` needs `token` | as in auth = { type = \"bearer\", token = \"…\" }"],
+        ),
         (client("headers = { 'a b' = '1' }"), &["3:13 `a b` can't be the name of a header"]),
         (resource("json = {}\nform = {}"), &["5:1 `json` and `form` can't both be the body | keep one of them"]),
         (
@@ -543,7 +551,10 @@ fn broken_syntax_is_told_without_its_echoes() {
     );
     assert_eq!(
         mistakes("a = b c # d\nname = 'x\n"),
-        ["1:5 not valid TOML: text must be in quotes", "2:10 not valid TOML: invalid literal string, expected `'`"]
+        [
+            "1:5 not valid TOML: text must be in quotes | write \"b c\"",
+            "2:10 not valid TOML: invalid literal string, expected `'`"
+        ]
     );
 }
 

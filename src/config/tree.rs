@@ -204,9 +204,11 @@ fn report_syntax(source: &str, errors: &[toml::de::Error], diagnostics: &mut Dia
         }
         if is_unquoted(error) {
             let end = span.start + bare_len(&source[span.start..]);
-            diagnostics.error(span.start..end, "not valid TOML: text must be in quotes");
+            let help = unquoted_help(&source[span.start..end]);
+            diagnostics.error(span.start..end, "not valid TOML: text must be in quotes").help(help);
         } else {
-            diagnostics.error(span, format!("not valid TOML: {}", error.message()));
+            let help = syntax_help(source, error, line_text);
+            diagnostics.error(span, format!("not valid TOML: {}", error.message())).help_maybe(help);
         }
     }
     errors.iter().all(|e| e.message() == DUPLICATE)
@@ -217,6 +219,40 @@ const DUPLICATE: &str = "duplicate key";
 
 fn is_unquoted(error: &toml::de::Error) -> bool {
     error.message().starts_with("string values must be quoted")
+}
+
+/// What to write for a value without quotes.
+fn unquoted_help(value: &str) -> String {
+    let quotes = ['“', '”', '„', '‘', '’', '«', '»'];
+    let inner = value.trim_matches(|c: char| quotes.contains(&c) || c == '"');
+    let kind = if value.starts_with(quotes) { "with straight quotes: " } else { "" };
+    format!("write it {kind}\"{inner}\"").replace("write it \"", "write \"")
+}
+
+/// What to do about a mistake of syntax, where its place shows what was meant.
+fn syntax_help(source: &str, error: &toml::de::Error, line: &str) -> Option<String> {
+    if error.message() == DUPLICATE {
+        return Some("the name stands above already: each key and each table is written once".to_owned());
+    }
+    let at = error.span().map_or(0, |span| span.start).min(source.len());
+    let before = source[..at].rsplit('\n').next().unwrap_or_default();
+    let value = line.split_once('=').map(|(_, value)| value.trim()).unwrap_or_default();
+    if !line.contains('=') && line.contains(':') && !line.trim_start().starts_with('[') {
+        return Some("a key and its value are joined by `=`, as in path = \"videos\"".to_owned());
+    }
+    if before.contains('"') && before.ends_with('\\') {
+        return Some(
+            "a backslash begins an escape: write the text in single quotes, as in 'C:\\data', or double it".to_owned(),
+        );
+    }
+    match value {
+        "True" | "TRUE" | "yes" | "on" => Some("write `true`".to_owned()),
+        "False" | "FALSE" | "no" | "off" => Some("write `false`".to_owned()),
+        "null" | "None" | "nil" | "~" => {
+            Some("TOML has no null: leave the key out; `false` switches an inherited one off".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// Length of a text that lacks its quotes.

@@ -302,6 +302,11 @@ impl Paging {
         }
     }
 
+    /// Records that the list has by the server's own account, as far as it tells.
+    pub fn announced(&self) -> Option<u64> {
+        self.progress.announced.records()
+    }
+
     /// How pages follow each other, where that was found from an answer.
     pub fn found(&self) -> Option<Paginator> {
         match &self.kind {

@@ -301,6 +301,11 @@ impl Walk {
         Choices { selector: self.chosen_selector(), paginator: paginator.map(|found| found.to_string()) }
     }
 
+    /// Records that the list has by the server's own account, as far as it tells.
+    pub fn announced(&self) -> Option<u64> {
+        self.paging.announced()
+    }
+
     /// The first answer, once it is there.
     pub fn first_answer(&self) -> Option<&FirstAnswer> {
         self.first_answer.as_ref()

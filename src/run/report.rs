@@ -315,14 +315,19 @@ impl Report {
 
 /// Longest name in a line of a table or of progress, characters: what is told of the resource fits beside it on a terminal
 /// of 80 columns.
-const NAME_WIDTH: usize = 24;
+pub const NAME_WIDTH: usize = 24;
 
 /// A resource's name as a line has room for it.
 pub fn short_name(name: &str) -> String {
-    if name.chars().count() <= NAME_WIDTH {
+    cut(name, NAME_WIDTH)
+}
+
+/// A name of so many characters at most.
+pub fn cut(name: &str, width: usize) -> String {
+    if name.chars().count() <= width {
         return name.to_owned();
     }
-    name.chars().take(NAME_WIDTH - 1).chain(['…']).collect()
+    name.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]

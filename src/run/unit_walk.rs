@@ -330,6 +330,12 @@ impl<'a> UnitWalk<'a> {
     /// Has the walk decide what is next, unless that is a request with another start.
     fn go_on(&mut self, record_count: u64) -> Result<()> {
         self.walk.accept(record_count)?;
+        // Of one list only: that of a window or of a parent is a part of what there is.
+        let is_whole = self.unit.partition.is_empty()
+            && self.task.resource.incremental.as_ref().is_none_or(|i| i.window.is_none());
+        if let Some(announced) = self.walk.announced().filter(|_| is_whole) {
+            self.task.tracker.announced.store(announced, Ordering::Relaxed);
+        }
         let end = self.walk.end().cloned();
         match self.track.as_mut().map(|track| track.restart(end.as_ref())).transpose()?.flatten() {
             Some(start) => self.walk.restart(Some(start)),

@@ -1,6 +1,7 @@
 //! `[client]`.
 
 use super::layers::Layers;
+use super::lint;
 use super::pace;
 use super::scope::Scope;
 use crate::config::tree::{Node, Table, Value};
@@ -22,6 +23,11 @@ pub(super) fn client(table: &Table, file: &Path, scope: &mut Scope<'_>) -> Optio
     let wait = |name: &str, default_s| {
         timeout.and_then(|t| t.get(name)).and_then(values::time).unwrap_or(Duration::from_secs(default_s))
     };
+    for name in ["auth", "headers", "params"] {
+        if let Some(node) = table.get(name) {
+            lint::bare_variables(node, scope);
+        }
+    }
     let rate_limits = pace::rate_limits(table.get("rate_limit"), scope);
     let allowed_hosts = allowed_hosts(table.get("allowed_hosts"), scope);
     let proxy = table.get("proxy").and_then(|node| proxy(node, scope));

@@ -3,7 +3,7 @@
 use super::layers::Layers;
 use super::paginator;
 use super::scope::{Scope, Use};
-use crate::config::tree::{Key, Node};
+use crate::config::tree::{Key, Node, Value};
 use crate::plan::model::{CursorSource, EndBound, Incremental, Paginator, Resource, RowOrder, Selector, StartBound};
 use std::ops::Range;
 
@@ -17,6 +17,8 @@ pub(super) fn resource(
     scope: &mut Scope<'_>,
 ) {
     paginator::warn_of_unset(resource, uses, scope);
+    warn_of_host(resource, own, scope);
+    warn_of_bare_variables(own, scope);
     let place = |name: &str| own.entry(name).map_or(key.span.clone(), |(key, _)| key.span.clone());
     match &resource.incremental {
         Some(incremental) => {
@@ -39,6 +41,48 @@ pub(super) fn resource(
     }
     if resource.allow_missing && resource.selector == Selector::Auto {
         scope.found.warning(place("allow_missing"), "`allow_missing` has no effect without a `data_selector`");
+    }
+}
+
+/// A path that begins with a host: it would be asked for below `base_url`.
+fn warn_of_host(resource: &Resource, own: &Layers<'_>, scope: &mut Scope<'_>) {
+    let Some((_, node)) = own.entry("path") else { return };
+    let first = resource.request.path.source().trim_start_matches('/').split('/').next().unwrap_or_default();
+    let domains = [".com", ".io", ".net", ".org", ".dev", ".app", ".co"];
+    let is_host = first.starts_with("www.") || domains.iter().any(|domain| first.ends_with(domain));
+    if is_host {
+        let message = format!("`path` begins with a host: requests go to `{first}` below `base_url`");
+        let help = "`path` is what follows `base_url`; another host is written with https://";
+        scope.found.warning(node.span.clone(), message).help(help);
+    }
+}
+
+/// `$NAME` without braces is sent as it is.
+fn warn_of_bare_variables(own: &Layers<'_>, scope: &mut Scope<'_>) {
+    let Some(table) = own.0.first() else { return };
+    for name in ["auth", "headers", "params", "json", "form"] {
+        if let Some(node) = table.get(name) {
+            bare_variables(node, scope);
+        }
+    }
+}
+
+/// Warns of each text that is exactly `$NAME`.
+pub(super) fn bare_variables(node: &Node, scope: &mut Scope<'_>) {
+    match &node.value {
+        Value::Table(table) => table.entries.iter().for_each(|(_, node)| bare_variables(node, scope)),
+        Value::List(nodes) => nodes.iter().for_each(|node| bare_variables(node, scope)),
+        Value::Text(text) if !text.has_substitution() => {
+            let text = text.resolved().unwrap_or_default().to_string();
+            let name = text.strip_prefix('$').unwrap_or_default();
+            let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            if name.len() > 1 && name.chars().all(is_name) {
+                let message = format!("`{text}` is sent as it is");
+                let help = format!("for the environment variable write `${{{name}}}`");
+                scope.found.warning(node.span.clone(), message).help(help);
+            }
+        }
+        _ => {}
     }
 }
 
