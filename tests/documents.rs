@@ -134,6 +134,17 @@ fn the_schemas_for_editors_are_not_stale() {
 }
 
 #[test]
+fn the_references_are_not_stale() {
+    for (document, file) in [("reference", "docs/reference.md"), ("options", "docs/options.md")] {
+        let printed = TestEnv::new().run(&["schema", document]).expect_code(0).stdout;
+        assert!(
+            read(&root().join(file)) == printed,
+            "{file} is stale: write it anew with `cargo run --release -- schema {document} > {file}`"
+        );
+    }
+}
+
+#[test]
 fn files_for_editing_name_their_schema() {
     for pipeline in files("pipelines", "toml") {
         let text = read(&pipeline);

@@ -121,6 +121,11 @@ impl Later {
     }
 }
 
+/// The command line, as it is described.
+pub(crate) fn described() -> clap::Command {
+    Cli::command()
+}
+
 /// Carries out the command line. What goes wrong is told on stderr.
 pub fn main() -> Exit {
     let cli = Cli::parse();
@@ -174,10 +179,10 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         return Err(Error::new(Kind::Config, format!("`pintail {}` is not yet supported", command.name())));
     }
     if let Command::Schema(args) = &cli.command {
-        return schema::run(args, &mut io::stdout().lock());
+        return schema::run(args, described(), &mut io::stdout().lock());
     }
     if let Command::Completions(args) = &cli.command {
-        return completions::run(args, Cli::command(), &mut io::stdout().lock());
+        return completions::run(args, described(), &mut io::stdout().lock());
     }
     crate::failpoint::arm()?;
     let settings = cli.global.settings()?;

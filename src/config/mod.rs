@@ -7,6 +7,7 @@ pub mod env;
 pub mod json_schema;
 pub mod keys;
 mod lists;
+pub mod reference;
 pub mod settings;
 pub mod spec;
 pub mod substitute;
