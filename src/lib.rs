@@ -16,6 +16,7 @@ pub mod error;
 pub mod exit;
 pub mod extract;
 pub mod failpoint;
+pub mod history;
 pub mod http;
 pub mod load;
 pub mod log;

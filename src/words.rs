@@ -1,4 +1,6 @@
-//! Numbers in sentences.
+//! Numbers and times in sentences.
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// `1234567` as `1,234,567`.
 pub fn group_digits(number: u64) -> String {
@@ -48,6 +50,37 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A time to the minute, in UTC: `2026-01-02 03:04`.
+pub fn minute(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M").to_string()
+}
+
+/// A length of time in one unit, or two where one would say little: `340 ms`, `12.3 s`, `4 min 5 s`, `3 h 20 min`, `12 d`.
+pub fn length(time: TimeDelta) -> String {
+    let ms = time.num_milliseconds().max(0);
+    let two = |whole: i64, unit: &str, rest: i64, small: &str| match rest {
+        0 => format!("{whole} {unit}"),
+        _ => format!("{whole} {unit} {rest} {small}"),
+    };
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        60_000..3_600_000 => two(ms / 60_000, "min", ms / 1000 % 60, "s"),
+        3_600_000..86_400_000 => two(ms / 3_600_000, "h", ms / 60_000 % 60, "min"),
+        _ => format!("{} d", ms / 86_400_000),
+    }
+}
+
+/// How long ago something was, in one unit: `now`, `5 min`, `3 h`, `12 d`.
+pub fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match (now - at).num_minutes() {
+        ..1 => "now".to_owned(),
+        minutes @ 1..60 => format!("{minutes} min"),
+        minutes @ 60..2880 => format!("{} h", minutes / 60),
+        minutes => format!("{} d", minutes / 1440),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +103,27 @@ mod tests {
     fn digits_are_grouped_by_three() {
         for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(group_digits(n), text);
+        }
+    }
+
+    #[test]
+    fn lengths_and_ages_have_the_unit_that_says_most() {
+        for (ms, text) in [
+            (-5, "0 ms"),
+            (340, "340 ms"),
+            (12_345, "12.3 s"),
+            (245_000, "4 min 5 s"),
+            (3_600_000, "1 h"),
+            (12_000_000, "3 h 20 min"),
+            (200_000_000, "2 d"),
+        ] {
+            assert_eq!(length(TimeDelta::milliseconds(ms)), text);
+        }
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        for (seconds, text) in
+            [(-9, "now"), (59, "now"), (60, "1 min"), (7200, "2 h"), (172_799, "47 h"), (172_800, "2 d")]
+        {
+            assert_eq!(age(now - TimeDelta::seconds(seconds), now), text);
         }
     }
 

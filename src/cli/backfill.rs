@@ -11,6 +11,7 @@ use crate::plan::duration::{FORMS, Span, parse_span};
 use crate::plan::model::Distance;
 use crate::run::backfill::{Edge, Request};
 use crate::run::{RunOptions, execute};
+use chrono::Utc;
 
 /// Arguments of `backfill`.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,9 +60,10 @@ pub fn run(args: &BackfillArgs, settings: &Settings) -> Result<Exit> {
             style: progress_style(settings),
             ..options(loaded, settings, stop.clone())
         };
+        let started_at = Utc::now();
         match execute(options).await {
-            Ok(report) => conclude(&report, args.output, &stop),
-            Err(error) => print_not_begun(&name, &error, args.output),
+            Ok(report) => conclude(&report, args.output, settings, &stop).await,
+            Err(error) => print_not_begun(&name, started_at, &error, args.output, settings).await,
         }
     })
 }

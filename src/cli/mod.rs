@@ -5,14 +5,18 @@ pub mod budget;
 pub mod check;
 pub mod completions;
 pub mod demo;
+mod ended;
 pub mod init;
 pub mod plan;
 pub mod preview;
+pub mod report;
 pub mod run;
 pub mod schema;
+pub mod state;
+pub mod status;
 
 use crate::config::settings::{LogFormat, LogLevel};
-use crate::config::{Settings, Target, load_settings};
+use crate::config::{Settings, Target, find_pipeline, load_settings};
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -81,6 +85,12 @@ enum Command {
     Plan(plan::Args),
     /// Show the first rows of a resource and their schema; nothing is stored
     Preview(preview::Args),
+    /// Last runs, freshness, rows and failures
+    Status(status::Args),
+    /// Write a page of HTML on runs, tables and cursors
+    Report(report::Args),
+    /// Show cursors, set them, have them forgotten
+    State(state::Args),
     /// Print the JSON Schema of pipeline and operator files
     Schema(schema::Args),
     /// Write a commented pipeline file to start from
@@ -89,36 +99,6 @@ enum Command {
     Completions(completions::Args),
     /// Serve a sample API on loopback, load it twice, show the tables
     Demo(demo::DemoArgs),
-    #[command(flatten)]
-    Later(Later),
-}
-
-/// Commands that are named in the documentation and come later. They are refused, whatever follows.
-#[derive(Debug, Subcommand)]
-enum Later {
-    #[command(hide = true)]
-    State(Anything),
-    #[command(hide = true)]
-    Status(Anything),
-    #[command(hide = true)]
-    Report(Anything),
-}
-
-#[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
-struct Anything {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    _rest: Vec<String>,
-}
-
-impl Later {
-    fn name(&self) -> &'static str {
-        match self {
-            Later::State(_) => "state",
-            Later::Status(_) => "status",
-            Later::Report(_) => "report",
-        }
-    }
 }
 
 /// The command line, as it is described.
@@ -142,8 +122,14 @@ pub fn main() -> Exit {
 pub(crate) fn tell(error: &Error) {
     let report = error.report();
     let prefix = if report.starts_with("error: ") { "" } else { "error: " };
+    tell_text(&format!("{prefix}{}", report.trim_end()));
+}
+
+/// Tells an error or a warning on stderr, and in the log file.
+pub(crate) fn tell_text(text: &str) {
+    crate::log::told(text);
     // Nowhere is left to say that stderr is gone.
-    let _ = writeln!(io::stderr(), "{prefix}{}", report.trim_end());
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Tells a warning about a pipeline file on stderr.
@@ -175,9 +161,6 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn dispatch(cli: Cli) -> Result<Exit> {
-    if let Command::Later(command) = &cli.command {
-        return Err(Error::new(Kind::Config, format!("`pintail {}` is not yet supported", command.name())));
-    }
     if let Command::Schema(args) = &cli.command {
         return schema::run(args, described(), &mut io::stdout().lock());
     }
@@ -185,23 +168,29 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         return completions::run(args, described(), &mut io::stdout().lock());
     }
     crate::failpoint::arm()?;
-    let settings = cli.global.settings()?;
+    let mut settings = cli.global.settings()?;
+    if matches!(cli.command, Command::Demo(_)) {
+        settings.log.file = None;
+    }
     // Lines would run through the bars, and through the demo's tale; what a person must see is told at the end.
     let level = match &cli.command {
         Command::Demo(_) => settings.log.level.min(LogLevel::Warn),
         Command::Run(_) | Command::Backfill(_) if run::shows_bars(&settings) => settings.log.level.min(LogLevel::Error),
         _ => settings.log.level,
     };
-    crate::log::start(level, settings.log.format);
+    crate::log::start(level, &settings.log);
     match cli.command {
         Command::Run(args) => run::run(&args, &settings),
         Command::Backfill(args) => backfill::run(&args, &settings),
         Command::Check(args) => check::run(&args, &settings, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Plan(args) => plan::run(&args, &settings),
         Command::Preview(args) => preview::run(&args, &settings),
+        Command::Status(args) => status::run(&args, &settings),
+        Command::Report(args) => report::run(&args, &settings),
+        Command::State(args) => state::run(&args, &settings),
         Command::Init(args) => init::run(&args, &settings, &mut io::stdout().lock()),
         Command::Demo(args) => demo::run(&args, &mut io::stdout().lock(), &run::demo_load).map(|()| Exit::Done),
-        Command::Schema(_) | Command::Completions(_) | Command::Later(_) => Ok(Exit::Done),
+        Command::Schema(_) | Command::Completions(_) => Ok(Exit::Done),
     }
 }
 
@@ -228,6 +217,17 @@ impl Global {
             (_, _) => LogLevel::Trace,
         };
         Ok(settings)
+    }
+}
+
+/// The file of a pipeline and, behind the last dot, the resource that is named.
+fn find_part(settings: &Settings, text: &str) -> Result<(PathBuf, Option<String>)> {
+    let whole = find_pipeline(settings, text);
+    match text.rsplit_once('.') {
+        Some((pipeline, resource)) if whole.is_err() && !resource.is_empty() && resource != "toml" => {
+            Ok((find_pipeline(settings, pipeline)?, Some(resource.to_owned())))
+        }
+        _ => Ok((whole?, None)),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::budget::BudgetArgs;
 use super::check::parse_var;
 use super::demo::{LoadOutcome, LoadRequest, ResourceOutcome};
+use super::ended::Ended;
 use super::{Output, print};
 use crate::config::settings::{LogFormat, LogLevel};
 use crate::config::{self, Env, Loaded, Secrets, Settings, Target, all_pipelines, find_pipeline};
@@ -13,9 +14,10 @@ use crate::run::progress::Style;
 use crate::run::report::{Report, Status};
 use crate::run::shutdown::{Cause, Signal, Stop, listen};
 use crate::run::{RunOptions, execute, validate};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -58,7 +60,10 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
     let files = pipeline_files(args, settings)?;
     let tape = open_tape(args, files.len())?;
-    let pipelines = load_all(args, files, settings, tape.as_deref())?;
+    let pipelines = match load_all(args, files, settings, tape.as_deref()) {
+        Ok(pipelines) => pipelines,
+        Err(wrong) => return Err(tell_of_wrong_files(wrong, settings)?),
+    };
     let pipeline_count = pipelines.len();
     let style = progress_style(settings);
     runtime()?.block_on(async {
@@ -77,26 +82,39 @@ pub fn run(args: &RunArgs, settings: &Settings) -> Result<Exit> {
                 tape: tape_use(args, tape.as_ref(), &loaded)?,
                 ..options(loaded, settings, stop.clone())
             };
+            let started_at = Utc::now();
             exits.push(match execute(options).await {
-                Ok(report) => conclude(&report, args.output, &stop)?,
-                Err(error) => print_not_begun(&name, &error, args.output)?,
+                Ok(report) => conclude(&report, args.output, settings, &stop).await?,
+                Err(error) => print_not_begun(&name, started_at, &error, args.output, settings).await?,
             });
         }
         Ok(combine(&exits, pipeline_count, &stop))
     })
 }
 
-/// Shows a report, and says with which code the command ends.
-pub(super) fn conclude(report: &Report, output: Output, stop: &Stop) -> Result<Exit> {
-    show(report, output).map(|()| exit_of(report, stop))
+/// Shows a report, keeps it and tells of a failure; says with which code the command ends.
+pub(super) async fn conclude(report: &Report, output: Output, settings: &Settings, stop: &Stop) -> Result<Exit> {
+    let exit = exit_of(report, stop);
+    let ended = Ended::of(report, exit);
+    show(report, &ended, output)?;
+    ended.follow_up(settings).await;
+    Ok(exit)
 }
 
-/// Tells of a run that did not begin, and says with which code the command ends.
-pub(super) fn print_not_begun(pipeline: &str, error: &Error, output: Output) -> Result<Exit> {
+/// As [`conclude`] of a run that did not begin.
+pub(super) async fn print_not_begun(
+    pipeline: &str,
+    started_at: DateTime<Utc>,
+    error: &Error,
+    output: Output,
+    settings: &Settings,
+) -> Result<Exit> {
     super::tell(error);
+    let ended = Ended::not_begun(pipeline, settings, started_at, error);
     if output == Output::Json {
-        print(&format!("{}\n", not_begun(pipeline, error)))?;
+        print(&format!("{}\n", ended.json))?;
     }
+    ended.follow_up(settings).await;
     Ok(Exit::from(error.kind()))
 }
 
@@ -105,12 +123,13 @@ pub(super) fn progress_style(settings: &Settings) -> Style {
     if shows_bars(settings) { Style::Bars } else { Style::Lines }
 }
 
-/// The files of the pipelines that are meant, or for each that there is none of the error.
-fn pipeline_files(args: &RunArgs, settings: &Settings) -> Result<Vec<Result<PathBuf>>> {
+/// The pipelines that are meant: what each is called before its file is read, and the file or the error that there is none.
+fn pipeline_files(args: &RunArgs, settings: &Settings) -> Result<Vec<(String, Result<PathBuf>)>> {
+    let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     if args.all {
-        return Ok(all_pipelines(settings)?.into_iter().map(Ok).collect());
+        return Ok(all_pipelines(settings)?.into_iter().map(|path| (stem(&path), Ok(path))).collect());
     }
-    Ok(args.pipelines.iter().map(|name| find_pipeline(settings, name)).collect())
+    Ok(args.pipelines.iter().map(|name| (stem(Path::new(name)), find_pipeline(settings, name))).collect())
 }
 
 /// The tape to replay. A tape is one pipeline's.
@@ -139,48 +158,69 @@ fn tape_use(args: &RunArgs, tape: Option<&Arc<Tape>>, loaded: &Loaded) -> Result
 /// the recorded run, and nothing of the environment.
 fn load_all(
     args: &RunArgs,
-    files: Vec<Result<PathBuf>>,
+    files: Vec<(String, Result<PathBuf>)>,
     settings: &Settings,
     tape: Option<&Tape>,
-) -> Result<Vec<Loaded>> {
+) -> Result<Vec<Loaded>, Vec<WrongFile>> {
     let recorded = tape.map(Tape::environment);
     let (env, secrets) = match &recorded {
         Some(recorded) => (recorded, Secrets::Optional),
         None => (&settings.env, Secrets::Required),
     };
     let mut pipelines = Vec::new();
-    let mut failures: Vec<Error> = Vec::new();
+    let mut wrong: Vec<WrongFile> = Vec::new();
     let is_one_of_several = files.len() > 1;
-    for file in files {
+    for (name, file) in files {
         match file.and_then(|path| config::load_pipeline(&path, &args.vars, env, secrets)) {
             Ok(loaded) => {
                 // What is wrong with the second must be known before anything is requested for the first.
                 let valid = if is_one_of_several { validate(&loaded.pipeline, &args.resources) } else { Ok(()) };
-                failures.extend(valid.err().map(|error| error.with("pipeline", &loaded.pipeline.name)));
+                wrong.extend(valid.err().map(|error| WrongFile {
+                    error: error.with("pipeline", &loaded.pipeline.name),
+                    name: loaded.pipeline.name.clone(),
+                }));
                 pipelines.push(loaded);
             }
-            Err(error) => failures.push(error),
+            Err(error) => wrong.push(WrongFile { name, error }),
         }
     }
     if args.all {
-        failures.extend(shared_name(&pipelines));
+        wrong.extend(shared_name(&pipelines));
     }
-    match failures.pop() {
-        Some(last) => {
-            failures.iter().for_each(super::tell);
-            Err(last)
+    if wrong.is_empty() { Ok(pipelines) } else { Err(wrong) }
+}
+
+/// A pipeline that can't be run, because its file is wrong or not there.
+struct WrongFile {
+    name: String,
+    error: Error,
+}
+
+/// Tells of all of them, and gives back the last one's error.
+///
+/// # Errors
+/// The runtime could not be started.
+fn tell_of_wrong_files(mut wrong: Vec<WrongFile>, settings: &Settings) -> Result<Error> {
+    let now = Utc::now();
+    runtime()?.block_on(async {
+        for WrongFile { name, error } in &wrong {
+            // Its name may be a mistake too: no report is kept.
+            Ended::not_begun(name, settings, now, error).tell(settings, None).await;
         }
-        None => Ok(pipelines),
-    }
+    });
+    let last = wrong.pop().map(|last| last.error);
+    wrong.iter().for_each(|wrong| super::tell(&wrong.error));
+    Ok(last.unwrap_or_else(|| Error::new(Kind::Internal, "a file was refused without a reason")))
 }
 
 /// Two files that call themselves alike would share cursors and tables.
-fn shared_name(pipelines: &[Loaded]) -> Option<Error> {
+fn shared_name(pipelines: &[Loaded]) -> Option<WrongFile> {
     let mut names: Vec<&str> = pipelines.iter().map(|loaded| loaded.pipeline.name.as_str()).collect();
     names.sort_unstable();
     let name = names.windows(2).find(|pair| pair[0] == pair[1])?[0];
     let hint = "`name` of a file is that of the file itself, unless it says otherwise";
-    Some(Error::new(Kind::Config, format!("two files are the pipeline `{name}`")).hint(hint))
+    let error = Error::new(Kind::Config, format!("two files are the pipeline `{name}`")).hint(hint);
+    Some(WrongFile { name: name.to_owned(), error })
 }
 
 /// One pipeline, with the secrets that it needs.
@@ -219,22 +259,15 @@ pub(super) fn shows_bars(settings: &Settings) -> bool {
     is_terminal && settings.log.level <= LogLevel::Info && settings.log.format == LogFormat::Text
 }
 
-fn show(report: &Report, output: Output) -> Result<()> {
+fn show(report: &Report, ended: &Ended, output: Output) -> Result<()> {
     let text = match output {
         Output::Text => report.to_text(),
-        Output::Json => format!("{}\n", report.to_json()),
+        Output::Json => format!("{}\n", ended.json),
     };
     for problem in report.problems() {
-        // Nowhere is left to say that stderr is gone.
-        let _ = writeln!(io::stderr(), "{}\n", problem.trim_end());
+        super::tell_text(&format!("{}\n", problem.trim_end()));
     }
     print(&text)
-}
-
-/// The report of a run that did not begin: whoever reads reports gets one for each pipeline.
-fn not_begun(pipeline: &str, error: &Error) -> String {
-    let report = json!({ "pipeline": pipeline, "status": "failed", "error": error.report(), "resources": {} });
-    crate::secret::redact(&report.to_string()).into_owned()
 }
 
 /// Tells of a pipeline whose turn did not come.

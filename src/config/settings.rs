@@ -6,8 +6,10 @@ use super::tree::{self, Node, Table};
 use super::{Secrets, check, keys, values};
 use crate::error::{Error, Kind, Result};
 use crate::plan::suggest;
+use crate::secret::Secret;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use url::Url;
 
 /// Name of the operator file in the working directory.
 pub const FILE_NAME: &str = "config.toml";
@@ -27,6 +29,8 @@ pub struct Settings {
     pub run: RunSettings,
     /// What is logged.
     pub log: LogSettings,
+    /// Who is told when a run fails.
+    pub on_failure: Option<Notice>,
     /// The environment that `${NAME}` reads, with the `.env` beside the file.
     pub env: Env,
 }
@@ -87,22 +91,56 @@ pub struct RunSettings {
     pub concurrency: Option<usize>,
     /// How long a command may take before it stops, more than nothing; none: as long as it needs.
     pub max_duration: Option<Duration>,
+    /// Reports that are kept of each pipeline; 0: none is written.
+    pub keep_reports: usize,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        let lock_wait = Duration::from_secs(30);
-        RunSettings { lock_wait, memory_limit_bytes: None, concurrency: None, max_duration: None }
+        RunSettings {
+            lock_wait: Duration::from_secs(30),
+            memory_limit_bytes: None,
+            concurrency: None,
+            max_duration: None,
+            keep_reports: KEEP_REPORTS,
+        }
     }
 }
 
-/// What is logged on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is logged, on stderr and in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
     /// How much.
     pub level: LogLevel,
     /// How lines look.
     pub format: LogFormat,
+    /// Where they go beside stderr.
+    pub file: Option<LogTarget>,
+}
+
+/// A log file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTarget {
+    /// The file.
+    pub path: PathBuf,
+    /// Size at which it makes way for a new one, bytes.
+    pub size_bytes: u64,
+    /// Files that are kept, the one that is written included; at least 1.
+    pub count: usize,
+}
+
+/// Who is told when a run fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A URL that gets a POST.
+    Webhook(Secret),
+    /// A command, which gets the report on its stdin.
+    Command {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// Where it runs: the folder of the operator file.
+        folder: PathBuf,
+    },
 }
 
 /// How much is logged.
@@ -129,6 +167,9 @@ pub enum LogFormat {
     Json,
 }
 
+const KEEP_REPORTS: usize = 100;
+const LOG_FILE_BYTES: u64 = 10 << 20;
+const LOG_FILE_COUNT: usize = 5;
 const ROW_GROUP_ROWS: usize = 122_880;
 const FILE_ROWS: usize = 5_000_000;
 
@@ -140,7 +181,8 @@ impl Default for Settings {
             state_dir: "state".into(),
             destination: Target::duckdb("warehouse.duckdb"),
             run: RunSettings::default(),
-            log: LogSettings { level: LogLevel::Info, format: LogFormat::Text },
+            log: LogSettings { level: LogLevel::Info, format: LogFormat::Text, file: None },
+            on_failure: None,
             env: Env::default(),
         }
     }
@@ -229,8 +271,10 @@ fn fill(settings: &mut Settings, table: &Table, folder: &Path, found: &mut Diagn
         fill_run(&mut settings.run, run, found);
     }
     if let Some(log) = table.get("log").and_then(Node::as_table) {
-        fill_log(&mut settings.log, log);
+        fill_log(&mut settings.log, log, folder);
     }
+    let notify = table.get("notify").and_then(Node::as_table);
+    settings.on_failure = notify.and_then(|notify| notice(notify.get("on_failure")?, folder, found));
 }
 
 fn destination(node: Option<&Node>, folder: &Path, found: &mut Diagnostics) -> Target {
@@ -285,6 +329,9 @@ fn fill_run(run: &mut RunSettings, table: &Table, found: &mut Diagnostics) {
         run.lock_wait = wait;
     }
     run.memory_limit_bytes = table.get("memory_limit").and_then(values::size);
+    if let Some(count) = table.get("keep_reports").and_then(Node::as_count).and_then(|n| usize::try_from(n).ok()) {
+        run.keep_reports = count;
+    }
     run.concurrency = table.get("concurrency").and_then(Node::as_count).and_then(|n| usize::try_from(n).ok());
     run.max_duration = table.get("max_duration").and_then(values::time);
     if let Some(node) = table.get("max_duration").filter(|_| run.max_duration == Some(Duration::ZERO)) {
@@ -292,7 +339,36 @@ fn fill_run(run: &mut RunSettings, table: &Table, found: &mut Diagnostics) {
     }
 }
 
-fn fill_log(log: &mut LogSettings, table: &Table) {
+/// Who is told. What `${…}` brings into a URL is a secret, and so is the URL: who knows it can post there.
+fn notice(node: &Node, folder: &Path, found: &mut Diagnostics) -> Option<Notice> {
+    if let Some(table) = node.as_table() {
+        let command = table.get("command")?;
+        let words: Vec<String> = command.one_or_many().iter().filter_map(Node::resolved).collect();
+        if words.first().is_none_or(|program| program.trim().is_empty()) {
+            found.error(command.span.clone(), "`command` names no program").help("write `[\"program\", \"argument\"]`");
+        }
+        return Some(Notice::Command { words, folder: folder.to_owned() });
+    }
+    let text = node.as_text()?;
+    text.hide_secrets();
+    let url = text.resolved()?;
+    if !Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        let help = "write a URL that begins with https://, or a table: { command = [\"program\", \"argument\"] }";
+        found.error(node.span.clone(), "`on_failure` is no URL").help(help);
+    }
+    Some(Notice::Webhook(Secret::new(url)))
+}
+
+fn fill_log(log: &mut LogSettings, table: &Table, folder: &Path) {
+    log.file = table.get("file").and_then(Node::resolved).map(|path| LogTarget {
+        path: folder.join(path),
+        size_bytes: table.get("file_size").and_then(values::size).unwrap_or(LOG_FILE_BYTES),
+        count: table
+            .get("file_count")
+            .and_then(Node::as_count)
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(LOG_FILE_COUNT),
+    });
     log.level = match table.get("level").and_then(Node::resolved).as_deref() {
         Some("error") => LogLevel::Error,
         Some("warn") => LogLevel::Warn,
@@ -327,7 +403,7 @@ pub fn all_pipelines(settings: &Settings) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     if found.is_empty() {
-        return Err(Error::new(Kind::Config, "there are no pipelines to run").with("pipelines_dir", folder.display()));
+        return Err(Error::new(Kind::Config, "there are no pipelines").with("pipelines_dir", folder.display()));
     }
     Ok(found)
 }
@@ -354,16 +430,9 @@ pub fn find_pipeline(settings: &Settings, name_or_path: &str) -> Result<PathBuf>
 
 fn not_found(settings: &Settings, name_or_path: &str) -> Error {
     let folder = settings.pipelines_dir.display();
-    let mut known: Vec<String> = std::fs::read_dir(&settings.pipelines_dir)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let is_pipeline = path.extension().is_some_and(|e| e == "toml");
-            is_pipeline.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
-        })
-        .collect();
-    known.sort();
+    let files = all_pipelines(settings).unwrap_or_default();
+    let stem = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let known: Vec<String> = files.iter().filter_map(stem).collect();
     let there = if known.is_empty() {
         format!("there are no pipelines in `{folder}`")
     } else {
@@ -396,8 +465,9 @@ mod tests {
         let settings = settings(
             Path::new("/etc/pintail/config.toml"),
             "pipelines_dir = '/p'\nstate_dir = 's'\n[destination]\ntype = 'parquet'\npath = 'w'\ncompression = 'snappy'\n\
-             row_group_rows = 10\nfile_rows = '${N}'\n[run]\nlock_wait = '1m'\nmemory_limit = '1 GiB'\nconcurrency = 3\nmax_duration = '2h'\n\
-             [log]\nlevel = '${LEVEL}'\nformat = 'json'\n",
+             row_group_rows = 10\nfile_rows = '${N}'\n[run]\nlock_wait = '1m'\nmemory_limit = '1 GiB'\nconcurrency = 3\nmax_duration = '2h'\nkeep_reports = 7\n\
+             [log]\nlevel = '${LEVEL}'\nformat = 'json'\nfile = 'l'\nfile_size = '1 MiB'\nfile_count = '${N}'\n\
+             [notify]\non_failure = { command = ['./tell', '${LEVEL}'] }\n",
             Env::from_pairs([("LEVEL", "debug"), ("N", "7")]),
         )
         .unwrap();
@@ -411,16 +481,33 @@ mod tests {
             memory_limit_bytes: Some(1 << 30),
             concurrency: Some(3),
             max_duration: Some(Duration::from_secs(7200)),
+            keep_reports: 7,
         };
         assert_eq!(settings.run, run);
-        assert_eq!(settings.log, LogSettings { level: LogLevel::Debug, format: LogFormat::Json });
+        let file = Some(LogTarget { path: "/etc/pintail/l".into(), size_bytes: 1 << 20, count: 7 });
+        assert_eq!(settings.log, LogSettings { level: LogLevel::Debug, format: LogFormat::Json, file });
+        let words = vec!["./tell".to_owned(), "debug".to_owned()];
+        assert_eq!(settings.on_failure, Some(Notice::Command { words, folder: "/etc/pintail".into() }));
     }
 
     #[test]
-    fn keys_of_later_versions_are_refused_by_name() {
-        let report = read("[notify]\non_failure = 'u'\n[log]\nfile = 'f'\n").unwrap_err().report();
-        for name in ["notify", "file"] {
-            assert!(report.contains(&format!("error: `{name}` is not yet supported")), "{name}: {report}");
+    fn whoever_is_told_of_failures_is_a_url_or_a_command_and_the_url_is_a_secret() {
+        let env = || Env::from_pairs([("HOOK", "hook-path-that-nobody-may-read")]);
+        let text = "[notify]\non_failure = 'https://hooks.example.com/${HOOK}'\n";
+        let found = settings(Path::new("config.toml"), text, env()).unwrap();
+        let Some(Notice::Webhook(url)) = &found.on_failure else { panic!("{found:?}") };
+        assert_eq!(url.expose(), "https://hooks.example.com/hook-path-that-nobody-may-read");
+        assert!(!format!("{found:?}").contains("Webhook(\"https"), "{found:?}");
+        assert_eq!(crate::secret::redact("at hook-path-that-nobody-may-read"), "at ***");
+        for (wrong, message) in [
+            ("on_failure = 'mail@example.com'", "`on_failure` is no URL"),
+            ("on_failure = 'ftp://example.com'", "`on_failure` is no URL"),
+            ("on_failure = { command = [] }", "`command` names no program"),
+            ("on_failure = { comand = ['a'] }", "did you mean `command`?"),
+            ("on_failure = 3", "`on_failure` must be"),
+        ] {
+            let report = read(&format!("[notify]\n{wrong}\n")).unwrap_err().report();
+            assert!(report.contains(message), "{wrong}: {report}");
         }
     }
 

@@ -189,16 +189,21 @@ impl Text {
         Ok(Template::concat(parts))
     }
 
-    /// The text where a secret may stand: what was brought in is replaced in all output from now on.
-    ///
-    /// # Errors
-    /// As [`Text::template`].
-    pub fn credential(&self, used: impl FnMut(&Reference, Range<usize>)) -> Result<model::Text, TemplateError> {
+    /// Has what the environment or a mounted file brought in replaced in all output from now on.
+    pub fn hide_secrets(&self) {
         for piece in &self.pieces {
             if let Piece::Value { text, secret: true } = piece {
                 Secret::new(text.as_str());
             }
         }
+    }
+
+    /// The text where a secret may stand: what was brought in is replaced in all output from now on.
+    ///
+    /// # Errors
+    /// As [`Text::template`].
+    pub fn credential(&self, used: impl FnMut(&Reference, Range<usize>)) -> Result<model::Text, TemplateError> {
+        self.hide_secrets();
         Ok(model::Text { template: self.template(used)?, secret: self.is_secret() })
     }
 }

@@ -4,6 +4,7 @@ mod align;
 mod answer;
 mod arithmetic;
 mod bounds;
+mod by_hand;
 mod covered;
 mod halve;
 mod max;

@@ -11,6 +11,7 @@ mod download;
 mod failure;
 pub mod limit;
 pub mod origin;
+pub mod post;
 mod redirect;
 pub mod retry;
 pub mod tape;

@@ -312,7 +312,7 @@ async fn download(
 }
 
 /// Chooses ring for all TLS of the process. It was chosen already when a second run starts in the same process.
-fn install_cryptography() {
+pub(super) fn install_cryptography() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error means that the process has chosen another one before, which serves as well.
@@ -382,7 +382,7 @@ fn is_certificate_refused(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// The innermost cause in words. The outer ones only say that sending failed, and may name the URL.
-fn root_cause(error: &reqwest::Error) -> String {
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     match causes(error).skip(1).last() {
         Some(cause) => cause.to_string(),
         None if error.is_builder() => "the HTTP client refuses it".to_owned(),

@@ -5,7 +5,9 @@
 
 mod rows;
 
-pub use rows::{catalogs, column_rows, cursors, discarded_rows, load_rows, meta_rows, schema_rows, state_rows, text};
+pub use rows::{
+    catalogs, column_rows, count, cursors, discarded_rows, load_rows, meta_rows, schema_rows, state_rows, text,
+};
 
 use crate::error::{Error, Kind, Result};
 use crate::schema::types::ColumnType::{self, BigInt, Json, TimestampTz, Varchar};
@@ -82,7 +84,7 @@ pub const STATE: OwnTable = OwnTable {
         column("resource", Varchar, "Name of the resource"),
         column("partition", Varchar, "Values of the parent or partition as JSON; empty for the resource itself"),
         column("cursor", Varchar, "Cursor, as JSON"),
-        column("load_id", Varchar, "The load that moved it"),
+        column("load_id", Varchar, "The load that moved it; null: a person did, with `pintail state`"),
         column("updated_at", TimestampTz, "When it was moved"),
     ],
 };

@@ -2,10 +2,12 @@
 //!
 //! [`destination_suite!`] makes one test of each function here. Rows are read back through the trait itself, page by page.
 
+mod by_hand;
 mod discarding;
 mod merging;
 mod typing;
 
+pub(crate) use by_hand::*;
 pub(crate) use discarding::*;
 pub(crate) use merging::*;
 pub(crate) use typing::*;
@@ -46,6 +48,7 @@ macro_rules! destination_suite {
             an_aborted_load_leaves_nothing,
             a_reopened_warehouse_knows_what_was_committed,
             partitions_keep_cursors_of_their_own,
+            cursors_are_changed_by_hand_all_or_none,
             open_loads_of_several_resources_do_not_disturb_each_other,
             an_added_column_is_null_in_old_rows,
             a_dropped_column_is_gone,

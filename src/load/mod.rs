@@ -20,6 +20,7 @@ pub mod duckdb;
 pub mod keys;
 pub mod merge;
 pub mod parquet;
+pub mod reading;
 pub mod values;
 
 use crate::batch::contract::Discarded;
@@ -93,6 +94,11 @@ pub fn is_partition(name: &str) -> bool {
     !name.is_empty() && name != PARENTS_ASKED && !name.starts_with(BACKFILL)
 }
 
+/// Whether a row of the state is neither of a resource nor of a partition of its data, but a note such as [`PARENTS_ASKED`].
+pub fn is_note(partition: &str) -> bool {
+    !partition.is_empty() && !is_partition(partition)
+}
+
 /// A cursor of a resource, or of one of its partitions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CursorRow {
@@ -130,6 +136,31 @@ pub struct LoadRow {
     pub end: Option<String>,
     /// The error's one line, if it failed.
     pub error: Option<String>,
+}
+
+/// Cursors that a person changes, outside of any load.
+pub struct StateChange<'a> {
+    /// Pipeline name.
+    pub pipeline: &'a str,
+    /// DuckDB schema or Parquet folder.
+    pub dataset: &'a str,
+    /// What becomes of each of the pipeline's cursors.
+    pub edit: &'a dyn Fn(&CursorRow) -> Result<Edit>,
+    /// Cursors that are put in the place of those with their resource and partition, in the order of both.
+    pub put: &'a [CursorRow],
+    /// Now.
+    pub at: DateTime<Utc>,
+}
+
+/// What becomes of a cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Forget,
+    /// It gets another value.
+    Put(String),
 }
 
 /// A schema change with the table it concerns.
@@ -289,6 +320,10 @@ pub trait Destination: Send {
 
     /// Rows of a list, from the one at the position `after` on, at most `limit` of them.
     fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<serde_json::Value>>>;
+
+    /// Changes cursors of a pipeline whose dataset is open: all of them or, if something fails, none. No load is open. Says how
+    /// many rows were changed, put or removed.
+    fn change_state(&mut self, change: &StateChange<'_>) -> Result<u64>;
 
     /// Flushes and closes. A destination that was opened for reading leaves everything as it is.
     fn close(self: Box<Self>) -> Result<()>;

@@ -3,6 +3,7 @@
 use super::backfill::{self, Past, newer_stays};
 use super::credentials::{CredentialsByResource, resolve_all};
 use super::decoding::{decode_spec, keeps_nested};
+use super::destination;
 use super::fanout::{Connections, Progress, check_files};
 use super::progress::{Display, Style, Tracker};
 use super::report::{Report, ResourceReport, Status};
@@ -13,13 +14,11 @@ use super::unit::{Decoders, Task};
 use super::values::{bounds_of, render_vars};
 use super::warehouse::{self, Setup, Warehouse};
 use super::wire::{self, Senders, Wire};
-use crate::config::{Settings, Target};
+use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::Bounds;
 use crate::http::Http;
 use crate::http::tape::TapeUse;
-use crate::load::duckdb::DuckDb;
-use crate::load::parquet::{self, ParquetFolder};
 use crate::load::{Destination, Stored};
 use crate::plan::model::{Client, Pipeline, Resource};
 use crate::plan::template::Scope;
@@ -230,29 +229,10 @@ pub(super) fn check_names(pipeline: &Pipeline, wanted: &[String]) -> Result<()> 
 }
 
 async fn open(settings: &Settings, pipeline: &Pipeline, command: &str) -> Result<(Box<dyn Destination>, Stored)> {
-    let (target, run, command) = (settings.destination.clone(), settings.run.clone(), command.to_owned());
+    let (settings, command) = (settings.clone(), command.to_owned());
     let (name, dataset) = (pipeline.name.clone(), pipeline.dataset.clone());
     blocking(move || {
-        let mut destination: Box<dyn Destination> = match target {
-            Target::DuckDb { path, storage_version, publish } => {
-                Box::new(DuckDb::new(&crate::load::duckdb::Settings {
-                    storage_version,
-                    publish,
-                    memory_limit_bytes: run.memory_limit_bytes,
-                    lock_wait: run.lock_wait,
-                    ..crate::load::duckdb::Settings::new(path)
-                })?)
-            }
-            Target::Parquet { path, compression, row_group_rows, file_rows } => {
-                let compression = match compression {
-                    crate::config::settings::Compression::Zstd => parquet::Compression::Zstd,
-                    crate::config::settings::Compression::Snappy => parquet::Compression::Snappy,
-                    crate::config::settings::Compression::None => parquet::Compression::None,
-                };
-                let options = parquet::Options { compression, row_group_rows, file_rows };
-                Box::new(ParquetFolder::connect(&path, options, &command, run.lock_wait)?)
-            }
-        };
+        let mut destination = destination::open(&settings, &command)?;
         let stored = destination.open(&name, &dataset)?;
         Ok((destination, stored))
     })

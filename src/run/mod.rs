@@ -9,6 +9,7 @@ pub mod connect;
 mod credentials;
 mod cursors_ahead;
 mod decoding;
+pub mod destination;
 pub mod engine;
 mod fanout;
 mod feed;

@@ -102,7 +102,7 @@ impl<'a> UnitWalk<'a> {
             meter: task.tracker.meter.clone(),
             files: task.files.clone(),
         });
-        if unit.stored.is_some() {
+        if unit.stored.as_ref().is_some_and(|stored| stored.value.is_some()) {
             task.tracker.resumed.store(true, Ordering::Relaxed);
         }
         if let Some(link) = entry_link(&context.client, resource, &unit)? {

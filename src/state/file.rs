@@ -194,12 +194,39 @@ impl StateCopy {
     }
 }
 
+impl Finding {
+    /// The word for machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Finding::Fresh => "same",
+            Finding::Missing => "missing",
+            Finding::Older => "older",
+            Finding::Newer => "newer",
+            Finding::OtherWarehouse => "other_warehouse",
+        }
+    }
+
+    /// What is to be said of it, where there is something.
+    pub fn sentence(self) -> Option<&'static str> {
+        match self {
+            Finding::Fresh => None,
+            Finding::Missing => Some("there is no state file; the next run writes it anew from the warehouse"),
+            Finding::Older => Some("the state file is older than the warehouse, which counts"),
+            Finding::Newer => {
+                Some("the state file is newer than the warehouse, which counts all the same: was it restored?")
+            }
+            Finding::OtherWarehouse => Some("the state file tells of another warehouse; this one counts"),
+        }
+    }
+}
+
 /// How a pipeline's copy, if there is one, compares with the warehouse.
 pub fn compare(copy: Option<&StateCopy>, stored: &Stored) -> Finding {
     copy.map_or(Finding::Missing, |copy| copy.compare(stored))
 }
 
-fn path_of(state_dir: &Path, pipeline: &str) -> PathBuf {
+/// Where the copy of a pipeline is.
+pub fn path_of(state_dir: &Path, pipeline: &str) -> PathBuf {
     state_dir.join(format!("{pipeline}.json"))
 }
 

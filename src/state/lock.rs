@@ -36,7 +36,7 @@ pub struct Claim<'a> {
 /// [`Kind::Locked`], naming the owner, when another run still holds it; [`Kind::State`] when the file can't be made.
 pub fn lock_pipeline(state_dir: &Path, pipeline: &str, command: &str, wait: Duration) -> Result<Lock> {
     fs::create_dir_all(state_dir).map_err(|e| unusable(state_dir, e))?;
-    let path = state_dir.join(format!("{pipeline}.lock"));
+    let path = path_of(state_dir, pipeline);
     Lock::acquire(&path, Claim { subject: &format!("pipeline {pipeline}"), command, wait })
 }
 
@@ -66,6 +66,54 @@ impl Lock {
     }
 }
 
+/// Who holds a lock, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owner {
+    /// Process number.
+    pub pid: String,
+    /// Its machine.
+    pub host: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// The command that runs.
+    pub command: String,
+}
+
+impl Owner {
+    fn parse(text: &str) -> Owner {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
+        Owner { pid: value("pid: "), host: value("host: "), since: value("since: "), command: value("command: ") }
+    }
+}
+
+/// Who runs a pipeline now, if somebody does.
+///
+/// # Errors
+/// [`Kind::State`] when the lock file can't be read.
+pub fn owner(state_dir: &Path, pipeline: &str) -> Result<Option<Owner>> {
+    let path = path_of(state_dir, pipeline);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(unusable(&path, e)),
+    };
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|e| unusable(&path, e))?;
+    // Who let go of the lock has emptied the file. What is written there may be of a killed run: only the lock itself says.
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(Owner::parse(&text))),
+        Err(TryLockError::Error(e)) => Err(unusable(&path, e)),
+    }
+}
+
+fn path_of(state_dir: &Path, pipeline: &str) -> PathBuf {
+    state_dir.join(format!("{pipeline}.lock"))
+}
+
 impl Drop for Lock {
     /// Empties the file, so that nobody reads of an owner that is gone. The lock itself goes with the file handle.
     fn drop(&mut self) {
@@ -90,8 +138,9 @@ fn held_by_another(path: &Path, claim: Claim<'_>, file: &mut File) -> Error {
     let mut text = String::new();
     // The owner's description is a courtesy: without it the error says less, and is still right.
     if file.rewind().and_then(|()| file.read_to_string(&mut text)).is_ok() {
-        for (label, key) in [("pid", "pid: "), ("host", "host: "), ("since", "since: "), ("command", "command: ")] {
-            if let Some(value) = text.lines().find_map(|line| line.strip_prefix(key)) {
+        let Owner { pid, host, since, command } = Owner::parse(&text);
+        for (label, value) in [("pid", pid), ("host", host), ("since", since), ("command", command)] {
+            if !value.is_empty() {
                 error = error.with(label, value);
             }
         }
@@ -125,6 +174,19 @@ mod tests {
         assert_eq!(error.context("command"), Some("pintail run shop"));
         assert!(error.context("since").is_some_and(|s| s.ends_with('Z')), "{error:?}");
         assert!(error.report().contains("hint: "));
+    }
+
+    #[test]
+    fn an_owner_is_told_only_while_it_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(owner(dir.path(), "shop").unwrap(), None);
+        let held = lock_pipeline(dir.path(), "shop", "pintail run shop", AT_ONCE).unwrap();
+        let found = owner(dir.path(), "shop").unwrap().unwrap();
+        assert_eq!((found.pid, found.command.as_str()), (std::process::id().to_string(), "pintail run shop"));
+        drop(held);
+        assert_eq!(owner(dir.path(), "shop").unwrap(), None);
+        fs::write(dir.path().join("shop.lock"), "pid: 1\nhost: elsewhere\n").unwrap();
+        assert_eq!(owner(dir.path(), "shop").unwrap(), None, "what a killed run left is no owner");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Keys of the operator file, `config.toml`.
 
-use super::{DURATION, POSITIVE, SIZE, TEXT};
+use super::{COUNT, DURATION, POSITIVE, SIZE, TEXT};
 use crate::config::spec::{Choice, Key, Kind, Table, Tagged, Variant};
 
 const DUCKDB: Table = Table {
@@ -57,6 +57,8 @@ const RUN: Table = Table {
             DURATION,
             "How long a command may take before it stops, committed; no limit if not given",
         ),
+        Key::new("keep_reports", COUNT, "Reports of runs kept for each pipeline, in the state folder; 0: none")
+            .default("100"),
     ],
     later: &[],
 };
@@ -84,8 +86,26 @@ const LOG: Table = Table {
             "How log lines look",
         )
         .default("\"text\""),
+        Key::new("file", TEXT, "A file that lines are appended to, beside stderr, relative to this file"),
+        Key::new("file_size", SIZE, "Size at which the log file makes way for a new one").default("\"10 MiB\""),
+        Key::new("file_count", POSITIVE, "Log files kept, the one that is written included").default("5"),
     ],
-    later: &["file"],
+    later: &[],
+};
+
+const COMMAND: Table = Table {
+    keys: &[Key::new("command", Kind::List(&TEXT), "The program and its arguments; the report comes on its stdin")
+        .required()],
+    later: &[],
+};
+
+const NOTIFY: Table = Table {
+    keys: &[Key::new(
+        "on_failure",
+        Kind::Either(&[TEXT, Kind::Table(&COMMAND)]),
+        "Who is told when a run fails or can't begin: a URL that gets a POST with JSON, or a command",
+    )],
+    later: &[],
 };
 
 /// The whole operator file.
@@ -95,7 +115,8 @@ pub const CONFIG: Table = Table {
         Key::new("state_dir", TEXT, "Where readable copies of the cursors and the locks are").default("\"state\""),
         Key::new("destination", Kind::Tagged(&DESTINATION), "Where rows go").default("\"duckdb\""),
         Key::new("run", Kind::Table(&RUN), "How runs behave"),
-        Key::new("log", Kind::Table(&LOG), "What is logged on stderr"),
+        Key::new("log", Kind::Table(&LOG), "What is logged, on stderr and in a file"),
+        Key::new("notify", Kind::Table(&NOTIFY), "Who is told of failures"),
     ],
-    later: &["notify"],
+    later: &[],
 };

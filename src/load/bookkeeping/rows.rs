@@ -62,18 +62,23 @@ pub fn load_rows(spec: &LoadSpec, record: &LoadRow) -> Result<RecordBatch> {
     )
 }
 
-/// The rows of [`STATE`] for the cursors of a commit.
+/// The rows of [`STATE`] for cursors, those of a commit or, without a load, those that a person changes.
 ///
 /// # Errors
 /// Only a broken invariant of this module.
-pub fn state_rows(spec: &LoadSpec, cursors: &[CursorRow], committed_at: DateTime<Utc>) -> Result<RecordBatch> {
+pub fn state_rows(
+    pipeline: &str,
+    load_id: Option<&str>,
+    cursors: &[CursorRow],
+    committed_at: DateTime<Utc>,
+) -> Result<RecordBatch> {
     let row = |cursor: &CursorRow| {
         vec![
-            Cell::text(&spec.pipeline),
+            Cell::text(pipeline),
             Cell::text(&cursor.resource),
             Cell::text(&cursor.partition),
             Cell::text(&cursor.value),
-            Cell::text(&spec.load_id),
+            Cell::maybe(load_id.map(str::to_owned)),
             Cell::Time(committed_at),
         ]
     };
@@ -251,7 +256,11 @@ fn required<'a>(batch: &'a RecordBatch, column: &'static str, row: usize) -> Res
     text(batch, column, row)?.ok_or_else(|| unreadable(column))
 }
 
-fn count(batch: &RecordBatch, column: &'static str, row: usize) -> Result<i64> {
+/// A whole number of a batch of bookkeeping rows; null is 0.
+///
+/// # Errors
+/// The batch has no such column of whole numbers.
+pub fn count(batch: &RecordBatch, column: &'static str, row: usize) -> Result<i64> {
     let array = batch
         .column_by_name(column)
         .and_then(|a| a.as_primitive_opt::<Int64Type>())
@@ -350,27 +359,11 @@ mod tests {
 
     #[test]
     fn cursors_come_back_as_they_were_written() {
-        let spec = LoadSpec {
-            load_id: "l".into(),
-            loaded_at: DateTime::UNIX_EPOCH,
-            pipeline: "p".into(),
-            dataset: "d".into(),
-            resource: "r".into(),
-            tables_of: "r".into(),
-            fellows: Vec::new(),
-            write: crate::plan::model::WriteDisposition::Append,
-            keyed: false,
-            key: Vec::new(),
-            merge: Default::default(),
-            descriptions: Vec::new(),
-            catalog: Catalog::default(),
-            fresh: false,
-        };
         let rows = ["", r#"{"id":"it's \u0000"}"#].map(|partition| CursorRow {
             resource: "r".into(),
             partition: partition.into(),
             value: "\"v\"".into(),
         });
-        assert_eq!(cursors(&[state_rows(&spec, &rows, DateTime::UNIX_EPOCH).unwrap()]).unwrap(), rows);
+        assert_eq!(cursors(&[state_rows("p", Some("l"), &rows, DateTime::UNIX_EPOCH).unwrap()]).unwrap(), rows);
     }
 }

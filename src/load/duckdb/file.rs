@@ -84,6 +84,11 @@ pub(super) fn open_to_read(settings: &Settings) -> Result<Connection> {
     Ok(connection)
 }
 
+/// As [`open_to_read`]; `None` where there is no file.
+pub(super) fn open_if_there(settings: &Settings) -> Result<Option<Connection>> {
+    if settings.path.exists() { open_to_read(settings).map(Some) } else { Ok(None) }
+}
+
 fn not_utf8(path: &Path) -> Error {
     at(path, "the warehouse's path is not valid UTF-8, which DuckDB needs").hint("choose another folder or name")
 }

@@ -301,7 +301,7 @@ impl Load {
         self.put(&book::LOADS, &book::load_rows(spec, &commit.record)?)?;
         let own = commit.forget_cursors.then_some(&spec.resource);
         own.into_iter().chain(&commit.forget_cursors_of).try_for_each(|name| self.forget(&book::STATE, name))?;
-        self.put(&book::STATE, &book::state_rows(spec, &commit.cursors, at)?)?;
+        self.put(&book::STATE, &book::state_rows(&spec.pipeline, Some(&spec.load_id), &commit.cursors, at)?)?;
         self.put(&book::SCHEMA, &book::schema_rows(spec, &commit.changes, at)?)?;
         if !spec.descriptions.is_empty()
             && let Some(root) = commit.catalog.tables.iter().find(|t| t.is_root())
@@ -315,21 +315,8 @@ impl Load {
         Ok(())
     }
 
-    /// Adds rows to a bookkeeping table in place of those with the same key.
     fn put(&self, table: &book::OwnTable, rows: &RecordBatch) -> Result<()> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        let target = self.place.table(table.name);
-        if !table.key.is_empty() {
-            let key = sql::list(table.key.iter().copied());
-            let delete = format!("DELETE FROM {target} WHERE ({key}) IN (SELECT ({key}) FROM {ROWS})");
-            self.session.run_over(rows.clone(), &delete).map_err(|e| e.with("table", table.name))?;
-        }
-        let columns = sql::list(table.column_names());
-        let insert = format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {ROWS}");
-        self.session.run_over(rows.clone(), &insert).map_err(|e| e.with("table", table.name))?;
-        Ok(())
+        put(&self.session, &self.place, table, rows)
     }
 
     /// Deletes what a bookkeeping table holds under the name of a resource.
@@ -342,6 +329,28 @@ impl Load {
         );
         self.session.run(&sql).map_err(|e| e.with("table", table.name))
     }
+}
+
+/// Adds rows to a bookkeeping table in place of those with the same key.
+pub(super) fn put(session: &Session, place: &Place, table: &book::OwnTable, rows: &RecordBatch) -> Result<()> {
+    if rows.num_rows() == 0 {
+        return Ok(());
+    }
+    if !table.key.is_empty() {
+        take_away(session, place, table, rows)?;
+    }
+    let columns = sql::list(table.column_names());
+    let insert = format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {ROWS}", place.table(table.name));
+    session.run_over(rows.clone(), &insert).map_err(|e| e.with("table", table.name))?;
+    Ok(())
+}
+
+/// Deletes the rows of a bookkeeping table that have the key of one of these.
+pub(super) fn take_away(session: &Session, place: &Place, table: &book::OwnTable, rows: &RecordBatch) -> Result<()> {
+    let key = sql::list(table.key.iter().copied());
+    let target = place.table(table.name);
+    let delete = format!("DELETE FROM {target} WHERE ({key}) IN (SELECT ({key}) FROM {ROWS})");
+    session.run_over(rows.clone(), &delete).map(|_| ()).map_err(|e| e.with("table", table.name))
 }
 
 /// Which rows a deletion looks at.

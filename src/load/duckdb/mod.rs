@@ -15,13 +15,16 @@ mod rows;
 pub(super) mod session;
 mod settle;
 pub(super) mod sql;
+mod state;
 
 pub use file::{STORAGE_VERSION_DEFAULT, Settings};
 
 use super::bookkeeping as book;
 use super::merge::Settled;
 use super::values::{column_type, json_value};
-use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use super::{
+    Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, StateChange, Stored, Ticket,
+};
 use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
@@ -38,6 +41,24 @@ use sql::Place;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
+
+/// A connection that reads a warehouse's file, with what DuckDB calls the database; `None` where there is no such file. Waits
+/// while another process holds it.
+///
+/// # Errors
+/// As [`DuckDb::new`].
+pub(super) fn reading(settings: &Settings) -> Result<Option<(Session, String)>> {
+    let Some(connection) = file::open_if_there(settings)? else { return Ok(None) };
+    let session = Session::first(connection)?;
+    let name = name_of_database(&session)?;
+    Ok(Some((session, name)))
+}
+
+fn name_of_database(session: &Session) -> Result<String> {
+    let names = session.query("SELECT current_database() AS name")?;
+    let name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
+    Ok(name.ok_or_else(|| internal("the database has no name"))?.to_owned())
+}
 
 /// An open DuckDB warehouse.
 pub struct DuckDb {
@@ -92,9 +113,7 @@ impl DuckDb {
     fn over(connection: ::duckdb::Connection, settings: &Settings, access: Access) -> Result<Self> {
         let session = Session::first(connection)?;
         let recasts = Recasts::register(&session)?;
-        let names = session.query("SELECT current_database() AS name")?;
-        let database_name = names.first().map(|b| book::text(b, "name", 0)).transpose()?.flatten();
-        let database_name = database_name.ok_or_else(|| internal("the database has no name"))?.to_owned();
+        let database_name = name_of_database(&session)?;
         let path = settings.path.clone();
         Ok(DuckDb {
             path,
@@ -325,6 +344,11 @@ impl Destination for DuckDb {
 
     fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<Value>>> {
         self.lists.page(list, after, limit)
+    }
+
+    fn change_state(&mut self, change: &StateChange<'_>) -> Result<u64> {
+        let place = self.place(change.dataset);
+        self.in_transaction(|session| state::change(session, &place, change))
     }
 
     fn close(mut self: Box<Self>) -> Result<()> {

@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// Runs a query and collects its rows.
-    pub(super) fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+    pub(in crate::load) fn query(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         let mut statement = self.0.prepare(sql).map_err(refused)?;
         statement.stream_arrow([]).and_then(Iterator::collect).map_err(refused)
     }

@@ -7,7 +7,7 @@ use super::rows;
 use super::version::Versions;
 use crate::error::Result;
 use crate::load::bookkeeping::{self, STATE};
-use crate::load::{Commit, CursorRow, LoadSpec};
+use crate::load::{Commit, CursorRow, Edit, LoadSpec, StateChange};
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use parquet::arrow::ProjectionMask;
@@ -112,22 +112,65 @@ pub(super) fn add_commit(
     let sorted: BTreeMap<(&str, &str), &CursorRow> =
         commit.cursors.iter().map(|row| ((row.resource.as_str(), row.partition.as_str()), row)).collect();
     let sorted: Vec<CursorRow> = sorted.into_values().cloned().collect();
-    let new = bookkeeping::state_rows(spec, &sorted, commit.record.committed_at)?;
+    let new = bookkeeping::state_rows(&spec.pipeline, Some(&spec.load_id), &sorted, commit.record.committed_at)?;
     let keys = sorted.iter().map(|row| [spec.pipeline.as_str(), &row.resource, &row.partition]).collect();
     let own = commit.forget_cursors.then_some(&spec.resource);
     let forgotten = own.into_iter().chain(&commit.forget_cursors_of);
     let forgotten = forgotten.map(|resource| [spec.pipeline.as_str(), resource.as_str()]).collect();
     let mut merge = KeyMerge { new: &new, keys, next: 0, forgotten };
+    add_version(versions, place, &mut merge, |batch, _| Ok(batch))
+}
+
+/// Makes the next version of the table for a change by hand. Says how many rows it concerned.
+pub(super) fn add_change(versions: &mut Versions<'_>, place: &DatasetLayout, change: &StateChange<'_>) -> Result<u64> {
+    let new = bookkeeping::state_rows(change.pipeline, None, change.put, change.at)?;
+    let keys = change.put.iter().map(|row| [change.pipeline, &row.resource, &row.partition]).collect();
+    let mut merge = KeyMerge { new: &new, keys, next: 0, forgotten: Vec::new() };
+    let mut changed = change.put.len() as u64;
+    add_version(versions, place, &mut merge, |batch, path| {
+        let (edited, count) = edited(&batch, change, path)?;
+        changed += count;
+        Ok(edited)
+    })?;
+    Ok(changed)
+}
+
+/// The next version of the table: old rows as they are edited, and new ones, both in the order of their keys.
+fn add_version(
+    versions: &mut Versions<'_>,
+    place: &DatasetLayout,
+    merge: &mut KeyMerge<'_>,
+    mut edit: impl FnMut(RecordBatch, &Path) -> Result<RecordBatch>,
+) -> Result<()> {
     let mut writer = versions.writer(STATE.name, &super::book::schema(&STATE), GROUP_ROWS);
     let old_files: Vec<PathBuf> = place.row_files(STATE.name)?;
     for path in &old_files {
         for batch in rows::batches(path, None)? {
-            writer.write(&merge.with_old(&batch?, path)?)?;
+            writer.write(&merge.with_old(&edit(batch?, path)?, path)?)?;
         }
     }
     writer.write(&merge.rest())?;
     let files = writer.finish_with_a_file()?;
     versions.add_version(STATE.name, std::iter::empty(), files)
+}
+
+/// Rows as a change leaves them, and how many of them it concerned.
+fn edited(old: &RecordBatch, change: &StateChange<'_>, path: &Path) -> Result<(RecordBatch, u64)> {
+    let (mut moved, mut picks, mut gone) = (Vec::new(), Vec::with_capacity(old.num_rows()), 0);
+    for (number, row) in bookkeeping::cursors(std::slice::from_ref(old))?.into_iter().enumerate() {
+        let is_own = key_at(old, number)?[0] == change.pipeline;
+        match if is_own { (change.edit)(&row)? } else { Edit::Keep } {
+            Edit::Keep => picks.push((0, number)),
+            Edit::Forget => gone += 1,
+            Edit::Put(value) => {
+                picks.push((1, moved.len()));
+                moved.push(CursorRow { value, ..row });
+            }
+        }
+    }
+    let new = bookkeeping::state_rows(change.pipeline, None, &moved, change.at)?;
+    let rows = interleave_record_batch(&[old, &new], &picks).map_err(|e| broken_rows("read", path, e))?;
+    Ok((rows, gone + moved.len() as u64))
 }
 
 /// Merges new rows into old ones, batch by batch.

@@ -34,8 +34,11 @@ mod tests;
 
 use super::bookkeeping::META;
 use super::duckdb::lists::Lists;
+use super::duckdb::session::Session;
 use super::merge::Settled;
-use super::{Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, Stored, Ticket};
+use super::{
+    Commit, Destination, List, ListQuery, LoadSpec, ParentPage, ParentQuery, RowId, StateChange, Stored, Ticket,
+};
 use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::Point;
@@ -83,6 +86,15 @@ impl Default for Options {
     fn default() -> Self {
         Options { compression: Compression::Zstd, row_group_rows: 122_880, file_rows: 5_000_000 }
     }
+}
+
+/// A connection that sees the folder's tables as they are now, for reading queries; `None` where there is no such folder.
+///
+/// # Errors
+/// The folder can't be read.
+pub(super) fn reading(folder: &Path) -> Result<Option<Session>> {
+    let layout = Layout::new(folder);
+    if layout.hidden().is_dir() { views::session(&layout).map(Some) } else { Ok(None) }
 }
 
 /// A Parquet folder that this process may write. Only one process may at a time; readers need no permission.
@@ -370,6 +382,24 @@ impl Destination for ParquetFolder {
 
     fn list_page(&mut self, list: usize, after: u64, limit: u64) -> Result<Vec<Vec<serde_json::Value>>> {
         self.lists.page(list, after, limit)
+    }
+
+    fn change_state(&mut self, change: &StateChange<'_>) -> Result<u64> {
+        let place = self.layout.dataset(change.dataset);
+        self.finish_commit(&place)?;
+        // No load has this number.
+        let scratch = place.load(0);
+        let mut versions = Versions::new(&place, "0", &self.options, scratch.clone())?;
+        let changed = match cursors::add_change(&mut versions, &place, change) {
+            Ok(changed) => changed,
+            Err(e) => {
+                versions.discard();
+                return Err(e);
+            }
+        };
+        self.publish(versions.into_entries(), &place)?;
+        files::remove(&scratch)?;
+        Ok(changed)
     }
 
     fn close(mut self: Box<Self>) -> Result<()> {
