@@ -121,15 +121,23 @@ fn concerned(reader: &Reader, pipeline: &Pipeline, name: Option<&str>, partition
         lines.push(format!("{resource}\n  cursors of {}  ->  none\n", counted(*count, "partition")));
     }
     for resource in pipeline.resources.iter().filter(|r| is_meant(&r.name)) {
-        if reader.cursor(&pipeline.name, &resource.name, PARENTS_ASKED)?.is_some() {
-            let again = match (resource.write, &resource.incremental) {
-                (WriteDisposition::Append, None) => "; it appends without a cursor: their rows will be stored again",
-                _ => "",
-            };
-            lines.push(format!("{}\n  all its parents are asked for again{again}\n", resource.name));
+        for note in reader.notes(&pipeline.name, &resource.name)? {
+            lines.push(format!("{}\n  {}\n", resource.name, without(&note.cursor.partition, resource)));
         }
     }
     Ok(lines)
+}
+
+/// What follows when a note beside the cursors is forgotten.
+fn without(note: &str, resource: &Resource) -> String {
+    match (note == PARENTS_ASKED, resource.write, &resource.incremental) {
+        (false, ..) => format!("what is noted of `{note}` is forgotten"),
+        (true, WriteDisposition::Append, None) => {
+            "all its parents are asked for again; it appends without a cursor: their rows will be stored again"
+                .to_owned()
+        }
+        (true, ..) => "all its parents are asked for again".to_owned(),
+    }
 }
 
 fn label(row: &CursorRow) -> String {
