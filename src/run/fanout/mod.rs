@@ -40,7 +40,6 @@ use crate::plan::model::{OnMissingField, Partitions};
 use batch::Batch;
 use changed::stored_asked_until;
 use first::unit_of;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use job::{Done, Job, run_unit};
 use lists::Lists;
 use member::{Member, NoMember, Relation};
@@ -53,6 +52,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Time after which complete units are committed although the resource goes on.
@@ -140,6 +140,10 @@ pub(super) async fn run(task: &Arc<Task>, sources: Sources, stored: Option<Posit
     fanout.outcome(result)
 }
 
+fn broken_off(cause: JoinError) -> Error {
+    Error::new(Kind::Internal, "a unit ended without a result").source(cause)
+}
+
 impl Fanout<'_> {
     /// Opens lists and finds out which parents are asked for.
     async fn open(&self, sources: Sources) -> Result<Candidates> {
@@ -157,7 +161,9 @@ impl Fanout<'_> {
 
     async fn drive(&mut self, mut candidates: Candidates) -> Result<()> {
         let concurrency = self.task.context.client.concurrency.max(1);
-        let mut running = FuturesUnordered::new();
+        // Tasks of their own: one that waits for its turn at the warehouse has to take it when it comes, also while this one
+        // waits there itself.
+        let mut running = JoinSet::new();
         let mut exhausted = false;
         loop {
             let commit_due = self.commit_due();
@@ -173,20 +179,21 @@ impl Fanout<'_> {
             let is_held_up = commit_due && !running.is_empty();
             let has_room = !self.gives_up() && !is_held_up && running.len() < concurrency;
             if let Some(job) = self.continued.pop_front_if(|_| has_room) {
-                running.push(run_unit(self.task.clone(), job));
+                running.spawn(run_unit(self.task.clone(), job));
                 continue;
             }
             if has_room && let Some(row) = self.own.next() {
                 let candidate = Candidate { parent: Some(row), partition: None };
-                let job = self.take(candidate, &candidates).await?;
-                running.extend(job.map(|job| run_unit(self.task.clone(), job)));
+                if let Some(job) = self.take(candidate, &candidates).await? {
+                    running.spawn(run_unit(self.task.clone(), job));
+                }
                 continue;
             }
             let may_start = !exhausted && has_room;
             tokio::select! {
                 // Ended units first, so that a failure is seen before another one starts.
                 biased;
-                Some(done) = running.next(), if !running.is_empty() => self.settle(done)?,
+                Some(done) = running.join_next(), if !running.is_empty() => self.settle(done.map_err(broken_off)?)?,
                 () = self.own.arrive(), if !running.is_empty() => {}
                 next = candidates.next(), if may_start => {
                     let job = match next {
@@ -203,7 +210,9 @@ impl Fanout<'_> {
                             None
                         }
                     };
-                    running.extend(job.map(|job| run_unit(self.task.clone(), job)));
+                    if let Some(job) = job {
+                        running.spawn(run_unit(self.task.clone(), job));
+                    }
                 }
             }
         }
