@@ -14,6 +14,12 @@ pub const VARIABLE: &str = "PINTAIL_DIE_AT";
 /// Where the process can die. Named by what was just done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
+    /// DuckDB: a new file is complete under its name for the time being.
+    FileDrafted,
+    /// The bookkeeping tables are there, and nothing else.
+    BooksMade,
+    /// DuckDB: a table has changed for rows that are not there yet.
+    TableChanged,
     /// Some rows of a load were written.
     RowsWritten,
     /// A load was settled.
@@ -24,12 +30,16 @@ pub enum Point {
     VersionMade,
     /// Parquet: all tables have, and the journal is not written yet.
     VersionsMade,
+    /// Parquet: the journal is complete under its name for the time being.
+    JournalDrafted,
     /// Parquet: the journal is written.
     JournalWritten,
     /// Parquet: a version is in its place.
     VersionPlaced,
     /// Parquet: all versions are, and the journal is still there.
     VersionsPlaced,
+    /// Parquet: the journal is gone, and what was replaced is still there.
+    JournalRemoved,
     /// A commit is done, and the readable copy of the state does not know it.
     Committed,
     /// The readable copy of the state knows it too.
@@ -38,6 +48,8 @@ pub enum Point {
     ResourcesEnded,
     /// DuckDB's write-ahead log is in the file.
     Checkpointed,
+    /// The copy for readers is begun.
+    CopyBegun,
     /// The copy for readers is complete under its name for the time being.
     CopyWritten,
     /// The copy for readers is in its place.
@@ -45,19 +57,25 @@ pub enum Point {
 }
 
 /// All points by their names.
-pub const POINTS: [(&str, Point); 14] = [
+pub const POINTS: [(&str, Point); 20] = [
+    ("file_drafted", Point::FileDrafted),
+    ("books_made", Point::BooksMade),
+    ("table_changed", Point::TableChanged),
     ("rows_written", Point::RowsWritten),
     ("load_settled", Point::LoadSettled),
     ("books_kept", Point::BooksKept),
     ("version_made", Point::VersionMade),
     ("versions_made", Point::VersionsMade),
+    ("journal_drafted", Point::JournalDrafted),
     ("journal_written", Point::JournalWritten),
     ("version_placed", Point::VersionPlaced),
     ("versions_placed", Point::VersionsPlaced),
+    ("journal_removed", Point::JournalRemoved),
     ("committed", Point::Committed),
     ("state_written", Point::StateWritten),
     ("resources_ended", Point::ResourcesEnded),
     ("checkpointed", Point::Checkpointed),
+    ("copy_begun", Point::CopyBegun),
     ("copy_written", Point::CopyWritten),
     ("copy_placed", Point::CopyPlaced),
 ];

@@ -6,7 +6,7 @@
 mod rows;
 
 pub use rows::{
-    catalogs, column_rows, count, cursors, discarded_rows, load_rows, meta_rows, schema_rows, state_rows, text,
+    catalogs, column_rows, count, cursors, discarded_rows, killed_loads, load_rows, meta_rows, schema_rows, state_rows, text,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -73,6 +73,13 @@ pub const LOADS: OwnTable = OwnTable {
         column("pintail_version", Varchar, "Version of Pintail that wrote this row"),
     ],
 };
+
+/// Status of the record of a load that goes on after this commit.
+pub const RUNNING: &str = "running";
+/// What becomes of that status when the run was killed.
+pub const INTERRUPTED: &str = "interrupted";
+/// The error of such a load.
+pub const KILLED: &str = "the run ended without saying why";
 
 /// Cursors, one row per resource and partition.
 pub const STATE: OwnTable = OwnTable {

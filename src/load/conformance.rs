@@ -12,7 +12,9 @@ pub(crate) use discarding::*;
 pub(crate) use merging::*;
 pub(crate) use typing::*;
 
-use super::{Commit, CursorRow, Destination, LoadRow, LoadSpec, ParentQuery, RowId, Stored, TableChange, Ticket};
+use super::{
+    Commit, CursorRow, Destination, ListQuery, LoadRow, LoadSpec, ParentQuery, RowId, Stored, TableChange, Ticket,
+};
 use crate::plan::model::WriteDisposition;
 use crate::schema::catalog::{Catalog, Change, Column, Fitted, Source, Table};
 use crate::schema::fit::schema_of;
@@ -65,6 +67,7 @@ macro_rules! destination_suite {
             a_deleted_record_goes_with_its_child_rows,
             a_table_keeps_its_kind,
             what_was_left_out_shows_with_the_commit,
+            loads_that_a_killed_run_left_as_running_are_over_when_it_is_opened,
         );
     };
     ($open:expr; $($rule:ident,)+) => {
@@ -461,6 +464,41 @@ pub(crate) fn partitions_keep_cursors_of_their_own(open: Opener, folder: &Path) 
     assert!(warehouse.cursors(PIPELINE, DATASET, "videos", &[]).unwrap().is_empty());
     let stored = warehouse.open(PIPELINE, DATASET).unwrap();
     assert_eq!(stored.cursors.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(), ["4"]);
+}
+
+pub(crate) fn loads_that_a_killed_run_left_as_running_are_over_when_it_is_opened(open: Opener, folder: &Path) {
+    let (mut warehouse, _) = opened(open, folder);
+    warehouse.open("bar", DATASET).unwrap();
+    for (load_id, pipeline, status) in
+        [("load-1", PIPELINE, "completed"), ("load-2", PIPELINE, "running"), ("load-2", "bar", "running")]
+    {
+        let own = LoadSpec {
+            pipeline: pipeline.to_owned(),
+            ..spec(load_id, "videos", WriteDisposition::Append, &Catalog::default())
+        };
+        let ticket = warehouse.begin(own).unwrap();
+        let mut commit = commit(&[], &Catalog::default());
+        commit.record.status = status.to_owned();
+        warehouse.commit(ticket, commit).unwrap();
+    }
+    // Killed: not even closed.
+    drop(warehouse);
+
+    let loads = |warehouse: &mut dyn Destination| {
+        let sql = "SELECT load_id, pipeline, status, error IS NOT NULL, records FROM _pintail_loads ORDER BY ALL";
+        let list = ListQuery { dataset: DATASET.to_owned(), sql: sql.to_owned(), folder: ".".into() };
+        let list = warehouse.open_list(&list).unwrap();
+        warehouse.list_page(list.number, 0, 10).unwrap()
+    };
+    let (mut warehouse, _) = opened(open, folder);
+    let expected = [
+        json!(["load-1", "shop", "completed", false, 2]),
+        json!(["load-2", "bar", "running", false, 2]),
+        json!(["load-2", "shop", "interrupted", true, 2]),
+    ];
+    assert_eq!(loads(&mut *warehouse).into_iter().map(Value::from).collect::<Vec<_>>(), expected);
+    warehouse.open("bar", DATASET).unwrap();
+    assert_eq!(loads(&mut *warehouse)[1][2], "interrupted");
 }
 
 /// A resource of its own: one table with one column, first BIGINT.

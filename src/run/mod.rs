@@ -21,6 +21,7 @@ mod newer;
 pub mod outlook;
 pub mod preview;
 pub mod progress;
+mod ranks;
 pub mod rehearsal;
 pub mod report;
 mod resource;

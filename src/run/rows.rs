@@ -21,6 +21,8 @@ pub struct PageRows {
     pub cursors: Vec<Option<CursorValue>>,
     /// What was kept out of the rows.
     pub kept_out: Vec<Discarded>,
+    /// The place of its unit among those of a fan-out, which overlap; none: pages come in their order.
+    pub rank: Option<u64>,
 }
 
 impl PageRows {
@@ -130,7 +132,7 @@ mod tests {
             wants_contents: false,
         };
         let decoded = Decoder::new(spec, &Catalog::default()).decode(&[records], &[]).unwrap();
-        PageRows { chunks: decoded.chunks, suspects: Vec::new(), cursors: Vec::new(), kept_out: Vec::new() }
+        PageRows { chunks: decoded.chunks, suspects: Vec::new(), cursors: Vec::new(), kept_out: Vec::new(), rank: None }
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(super) struct Unit {
     pub(super) received: Received,
     /// Rows of the resource itself that led to it, if it is its own parent.
     pub(super) line: Line,
+    /// Its place among the units of a fan-out, in the order in which they were begun.
+    pub(super) rank: Option<u64>,
 }
 
 impl Unit {
@@ -87,6 +89,7 @@ impl Unit {
             parts: Vec::new(),
             received: Received::default(),
             line: Line::default(),
+            rank: None,
         }
     }
 

@@ -369,8 +369,9 @@ impl<'a> UnitWalk<'a> {
         filtered: &[usize],
     ) -> Result<PageRows> {
         let Decoded { chunks, kept_out, .. } = decoded;
+        let rank = self.unit.rank;
         if verdict.is_none() && filtered.is_empty() {
-            return Ok(PageRows { chunks, suspects: Vec::new(), cursors: Vec::new(), kept_out });
+            return Ok(PageRows { chunks, suspects: Vec::new(), cursors: Vec::new(), kept_out, rank });
         }
         let (suspect_records, left_out_records) =
             verdict.map(|verdict| (verdict.suspects, verdict.left_out)).unwrap_or_default();
@@ -383,7 +384,7 @@ impl<'a> UnitWalk<'a> {
         };
         let with_row = values.into_iter().zip(&place).filter(|(_, row)| row.is_some());
         let cursors = with_row.map(|(value, _)| value).collect();
-        let mut rows = PageRows { chunks, suspects, cursors, kept_out };
+        let mut rows = PageRows { chunks, suspects, cursors, kept_out, rank };
         let mut left_out: BTreeMap<usize, &'static str> = BTreeMap::new();
         let by_cursor = left_out_records.iter().map(|(rule, records)| (*rule, records.as_slice()));
         for (rule, records) in by_cursor.chain([(FILTERED, filtered)]) {

@@ -8,12 +8,14 @@ mod leaving_out;
 pub(super) use super::written::Written;
 
 use super::newer::NewerStays;
+use super::ranks::Ranks;
 use super::rows::{PageRows, chunk_bytes};
 use super::stages::{Stage, Stages};
 use crate::batch::Chunk;
 use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint::{Point, reach};
+use crate::load::bookkeeping::RUNNING;
 use crate::load::merge::check_key;
 use crate::load::{Commit, CursorRow, Destination, LoadRow, LoadSpec, ParentQuery, RowId, TableChange, Ticket, keys};
 use crate::plan::model::WriteDisposition;
@@ -25,9 +27,6 @@ use std::time::Instant;
 
 /// Rows of the record table that wait for one write.
 const WRITE_ROWS: usize = 20_000;
-
-/// Status of the record of a load that goes on after this commit.
-pub(super) const RUNNING: &str = "running";
 
 /// Status of the record of a load that came to its end.
 const COMPLETED: &str = "completed";
@@ -74,6 +73,8 @@ pub(super) struct ResourceWriter {
     given: u64,
     /// Whether the ids of stored rows are known to follow from the key.
     ids_checked: bool,
+    /// Which rows count of records that come several times.
+    ranks: Ranks,
     /// For ids of stored rows that were looked up: how many of them have not been met again yet.
     stored: HashMap<RowId, u64>,
     /// Leaves out what is older than what is there.
@@ -104,6 +105,7 @@ impl ResourceWriter {
             open: Written::default(),
             given: 0,
             ids_checked: false,
+            ranks: Ranks::default(),
             stored: HashMap::new(),
             newer,
         }
@@ -197,6 +199,7 @@ impl ResourceWriter {
         self.changes.clear();
         self.stored.clear();
         self.newer.iter_mut().for_each(NewerStays::forget);
+        self.ranks.clear();
         self.open = Written::default();
         self.given = 0;
         self.catalog = start_catalog(&self.spec);
@@ -255,8 +258,8 @@ impl ResourceWriter {
             .with("left out by rule", left_out))
     }
 
-    /// The record of the load with what only the writer knows. At the end of a resource every record that was received is
-    /// accounted for: of one that did not complete, those that are not there were not committed.
+    /// The record of the load with what only the writer knows. Every record that it counts is accounted for: of a resource
+    /// that did not complete, those that are not there were not committed.
     fn balanced(&self, mut record: LoadRow, written: &Written) -> Result<LoadRow> {
         record.rows = written.rows.iter().map(|(table, rows)| (table.clone(), *rows)).collect();
         for (rule, records) in &written.discarded {
@@ -269,8 +272,8 @@ impl ResourceWriter {
         let there = written.rows.get(&self.table).copied().unwrap_or(0);
         let accounted = there + record.discarded.iter().map(|(_, n)| n).sum::<u64>();
         match record.status.as_str() {
-            // Units are under way: what they received is not here yet.
-            RUNNING => {}
+            // Units are under way: what they received is not here yet, and counts with the commit that brings it.
+            RUNNING => record.records = accounted,
             COMPLETED if accounted == record.records => {}
             COMPLETED => {
                 return Err(Error::new(Kind::Internal, "records would vanish: the load is not committed")
@@ -315,7 +318,7 @@ impl ResourceWriter {
             newer.leave_out_older(&mut pages, &self.spec.catalog, &mut self.open.discarded, stored)?;
         }
         if self.spec.keyed {
-            self.leave_out_superseded(&mut pages)?;
+            self.ranks.leave_out_superseded(&mut pages, &mut self.open.discarded)?;
         }
         let chunks: Vec<Chunk> = pages.into_iter().flat_map(|p| p.chunks).filter(|c| c.row_count > 0).collect();
         let fitted = self.stages.time(Stage::Normalising, || self.catalog.fit(&self.table, &chunks, &self.reserved))?;

@@ -62,7 +62,9 @@ impl Catalog {
         };
         let own = if step.is_empty() { "list".to_owned() } else { names::column_name(step) };
         let taken = |name: &str| reserved.contains(name) || self.tables.iter().any(|t| t.name == name);
-        names::unique(format!("{parent}{}{own}", names::SEPARATOR), &format!("{path:?}"), taken)
+        let origin = format!("{path:?}");
+        let wanted = names::table_name(format!("{parent}{}{own}", names::SEPARATOR), &origin);
+        names::unique(wanted, &origin, taken)
     }
 }
 

@@ -11,6 +11,12 @@ pub const SEPARATOR: &str = "__";
 /// What stands before a field of the data that begins like one of ours.
 const DATA_PREFIX: &str = "data";
 
+/// What DuckDB calls the place of a row: a column of that name would hide it, also from us.
+const ROW_PLACE: &str = "rowid";
+
+/// Bytes of a table's name. It is also the name of a folder, with a version behind it, and filesystems allow 255.
+const TABLE_NAME_BYTES_MAX: usize = 200;
+
 /// One name as an identifier: snake_case (`createdAt`, `HTTPServer`, `Created At` become `created_at`, `http_server`,
 /// `created_at`), letters and digits of any script, single underscores, no digit first; nothing left: `unnamed`.
 pub fn identifier(name: &str) -> String {
@@ -51,7 +57,21 @@ pub fn column_name(path: &[String]) -> String {
     if joined.is_empty() {
         return "value".to_owned();
     }
-    if joined.starts_with(OWN_PREFIX) { format!("{DATA_PREFIX}{joined}") } else { joined }
+    match joined.as_str() {
+        ROW_PLACE => format!("{DATA_PREFIX}_{joined}"),
+        own if own.starts_with(OWN_PREFIX) => format!("{DATA_PREFIX}{own}"),
+        _ => joined,
+    }
+}
+
+/// The name of a table for a list, cut where it would be too long; a suffix that depends on `origin` alone then keeps it apart.
+pub fn table_name(name: String, origin: &str) -> String {
+    if name.len() <= TABLE_NAME_BYTES_MAX {
+        return name;
+    }
+    let suffix = format!("_{:016x}", xxh3_64(origin.as_bytes()));
+    let kept = &name[..name.floor_char_boundary(TABLE_NAME_BYTES_MAX - suffix.len())];
+    format!("{}{suffix}", kept.trim_end_matches('_'))
 }
 
 /// The name, or the name with a suffix that depends on `origin` alone, if `taken` says that it is in use.
@@ -104,6 +124,17 @@ mod tests {
         assert_eq!(column_name(&path(&["viewer", "firstName"])), "viewer__first_name");
         assert_eq!(column_name(&path(&["_pintail_id"])), "data_pintail_id");
         assert_eq!(column_name(&[]), "value");
+        assert_eq!(column_name(&path(&["ROWID"])), "data_rowid");
+        assert_eq!(column_name(&path(&["a", "rowid"])), "a__rowid");
+    }
+
+    #[test]
+    fn a_long_table_name_is_cut_and_stays_apart() {
+        let long = |last: &str| table_name(format!("t{}{last}", "__größe".repeat(40)), last);
+        assert_eq!(table_name("t__x".into(), "x"), "t__x");
+        assert!(long("a").len() <= TABLE_NAME_BYTES_MAX && long("a").starts_with("t__größe__größe"), "{}", long("a"));
+        assert_eq!(long("a"), long("a"));
+        assert_ne!(long("a"), long("b"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Bookkeeping rows as Arrow batches, and back.
 
 use super::{
-    COLUMNS, DISCARDED, FORMAT_VERSION, FORMAT_VERSION_KEY, LOADS, META, OwnColumn, OwnTable, SCHEMA, STATE,
-    WAREHOUSE_ID_KEY,
+    COLUMNS, DISCARDED, FORMAT_VERSION, FORMAT_VERSION_KEY, INTERRUPTED, KILLED, LOADS, META, OwnColumn, OwnTable,
+    RUNNING, SCHEMA, STATE, WAREHOUSE_ID_KEY,
 };
 use crate::batch::contract::Discarded;
 use crate::error::{Error, Kind, Result};
@@ -10,8 +10,11 @@ use crate::load::{CursorRow, LoadRow, LoadSpec, RowId, TableChange};
 use crate::schema::catalog::{Catalog, Change, Column, Table, TablePath};
 use crate::schema::fit::{parse_source, source_text};
 use crate::schema::types::{ColumnType, Observed};
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::Int64Type;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Int64Type};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -60,6 +63,29 @@ pub fn load_rows(spec: &LoadSpec, record: &LoadRow) -> Result<RecordBatch> {
             Cell::text(env!("CARGO_PKG_VERSION")),
         ]],
     )
+}
+
+/// Of rows of [`LOADS`] those of a pipeline that a killed run left as running, as they are now that nothing runs any more.
+///
+/// # Errors
+/// The rows have other columns than those of this version.
+pub fn killed_loads(rows: &RecordBatch, pipeline: &str) -> Result<RecordBatch> {
+    let is_killed =
+        |row| Ok((text(rows, "pipeline", row)? == Some(pipeline)) && text(rows, "status", row)? == Some(RUNNING));
+    let killed: BooleanArray = (0..rows.num_rows()).map(|row| is_killed(row).map(Some)).collect::<Result<_>>()?;
+    let misfit = |e| Error::new(Kind::Internal, "records of loads can't be changed").source(e);
+    let killed = filter_record_batch(rows, &killed).map_err(misfit)?;
+    let schema = killed.schema();
+    let now = |(field, column): (&Arc<Field>, &ArrayRef)| -> ArrayRef {
+        let said = match field.name().as_str() {
+            "status" => INTERRUPTED,
+            "error" => KILLED,
+            _ => return column.clone(),
+        };
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(said, killed.num_rows())))
+    };
+    let columns = schema.fields().iter().zip(killed.columns()).map(now).collect();
+    RecordBatch::try_new(schema.clone(), columns).map_err(misfit)
 }
 
 /// The rows of [`STATE`] for cursors, those of a commit or, without a load, those that a person changes.

@@ -2,6 +2,7 @@
 //! file's first pages would leave one that nothing can open any more, this program included.
 
 use crate::error::{Error, Kind, Result};
+use crate::failpoint::{Point, reach};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,27 @@ pub(super) fn create_if_missing(path: &Path, make: impl FnOnce(&Path) -> ::duckd
     }
     let draft = Draft::new(path);
     make(&draft.path).map_err(|cause| failed("the warehouse could not be made", path).source(cause))?;
+    reach(Point::FileDrafted);
     let placed = if is_empty { fs::rename(&draft.path, path) } else { link_or_rename(&draft.path, path) };
     placed.map_err(|cause| failed("the warehouse could not be put in its place", path).source(cause))?;
     // Without this a power failure could forget the name. A system that can't flush a folder does so by itself.
     let folder = path.parent().and_then(|folder| fs::File::open(folder).ok());
     folder.map_or(Ok(()), |folder| folder.sync_all()).or(Ok(()))
+}
+
+/// Requires that files can be made beside the warehouse, as DuckDB does for its write-ahead log. Otherwise a run would notice
+/// only when it commits.
+///
+/// # Errors
+/// They can't.
+pub(super) fn check_folder(path: &Path) -> Result<()> {
+    let draft = Draft::new(path);
+    let made = fs::File::create_new(draft.path()).map_err(|cause| {
+        failed("the warehouse's folder can't be written to", path)
+            .source(cause)
+            .hint("DuckDB keeps its write-ahead log beside the file; may this user make files there?")
+    });
+    made.map(|_| ())
 }
 
 /// Gives the file its name, unless the name is taken by now.

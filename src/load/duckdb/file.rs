@@ -1,6 +1,6 @@
 //! Opening the DuckDB file: settings, waiting for whoever holds it, and errors that say what the file is.
 
-use super::create::create_if_missing;
+use super::create::{check_folder, create_if_missing};
 use super::session::Message;
 use super::sql;
 use crate::error::{Error, Kind, Result};
@@ -66,6 +66,7 @@ pub(super) fn open(settings: &Settings) -> Result<Connection> {
     let text = path.to_str().ok_or_else(|| not_utf8(&path))?;
     let connection = start(&path, text, settings)?;
     create_if_missing(&path, |draft| make(&connection, draft, storage_version(settings)))?;
+    check_folder(&path)?;
     // The size of row groups can be said in no other way.
     attach_when_free(&connection, &path, text, settings, &format!("ROW_GROUP_SIZE {ROW_GROUP_ROWS}"))?;
     Ok(connection)

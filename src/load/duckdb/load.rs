@@ -147,6 +147,7 @@ impl Load {
         for part in &fitted {
             for change in &part.changes {
                 self.change(&part.table, change).map_err(|e| e.with("table", &part.table.name))?;
+                reach(Point::TableChanged);
             }
         }
         if self.spec.keyed {

@@ -156,6 +156,7 @@ impl DuckDb {
     fn prepare(&self, place: &Place) -> Result<String> {
         if self.session.columns(&place.table(book::META.name))?.is_empty() {
             self.in_transaction(|session| create_books(session, place))?;
+            reach(Point::BooksMade);
         }
         let warehouse_id = self.identity(place)?;
         // A table that came later than the warehouse.
@@ -183,10 +184,12 @@ impl DuckDb {
     /// Loads that a killed run left as running are over.
     fn end_killed_loads(&self, place: &Place, pipeline: &str) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = 'interrupted', error = 'the run ended without saying why' \
-             WHERE pipeline = {} AND status = 'running'",
+            "UPDATE {} SET status = {}, error = {} WHERE pipeline = {} AND status = {}",
             place.table(book::LOADS.name),
+            sql::literal(book::INTERRUPTED),
+            sql::literal(book::KILLED),
             sql::literal(pipeline),
+            sql::literal(book::RUNNING),
         );
         self.session.run(&sql)
     }

@@ -55,6 +55,7 @@ fn copy(mut source: &File, target: &Path) -> io::Result<()> {
     }
     let draft = Draft::new(target);
     let mut file = OpenOptions::new().write(true).create_new(true).open(draft.path())?;
+    reach(Point::CopyBegun);
     // On Linux this is `copy_file_range`, which shares the blocks where the filesystem can.
     io::copy(&mut source, &mut file)?;
     let of_source = source.metadata()?;
@@ -64,11 +65,23 @@ fn copy(mut source: &File, target: &Path) -> io::Result<()> {
     file.set_permissions(permissions)?;
     file.sync_all()?;
     reach(Point::CopyWritten);
+    remove_log(target)?;
     fs::rename(draft.path(), target)?;
     reach(Point::CopyPlaced);
     match target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
+    }
+}
+
+/// Removes the write-ahead log of someone who wrote into the copy. What they wrote goes with the copy; beside another one the
+/// log would keep readers from opening it.
+fn remove_log(target: &Path) -> io::Result<()> {
+    let mut log = target.as_os_str().to_owned();
+    log.push(".wal");
+    match fs::remove_file(&log) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 

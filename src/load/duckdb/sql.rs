@@ -60,7 +60,7 @@ pub(super) fn create_table(place: &Place, table: &Table, spec: &LoadSpec) -> Str
     let lists: Vec<String> = table.path.iter().map(|step| step.join(".")).collect();
     let holds = if table.is_root() { "records".to_owned() } else { format!("the lists `{}`", lists.join("`, `")) };
     let comment = format!("{holds} of `{}`, loaded by the pipeline `{}`", spec.resource, spec.pipeline);
-    sql += &format!("; COMMENT ON TABLE {target} IS {}", literal(&comment));
+    sql += &format!("; COMMENT ON TABLE {target} IS {}", comment_text(&comment));
     for column in &table.columns {
         sql += &data_comment(&target, table, column, spec);
     }
@@ -75,15 +75,20 @@ pub(super) fn create_own_table(place: &Place, table: &OwnTable) -> String {
     let target = place.table(table.name);
     let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", name(c.name), c.data_type)).collect();
     let mut sql = format!("CREATE TABLE {target} ({})", columns.join(", "));
-    sql += &format!("; COMMENT ON TABLE {target} IS {}", literal(table.comment));
+    sql += &format!("; COMMENT ON TABLE {target} IS {}", comment_text(table.comment));
     for column in table.columns {
         sql += &column_comment(&target, column.name, column.comment);
     }
     sql
 }
 
+/// A text for a comment. SQL can't hold a zero byte, which a field's name can: it is written as JSON writes it.
+fn comment_text(text: &str) -> String {
+    literal(&text.replace('\0', "\\u0000"))
+}
+
 fn column_comment(target: &str, column: &str, comment: &str) -> String {
-    format!("; COMMENT ON COLUMN {target}.{} IS {}", name(column), literal(comment))
+    format!("; COMMENT ON COLUMN {target}.{} IS {}", name(column), comment_text(comment))
 }
 
 /// What a data column is: as the file describes it, else where it comes from.
@@ -130,6 +135,7 @@ mod tests {
     fn names_and_literals_cannot_end_early() {
         assert_eq!(name("a\"b"), "\"a\"\"b\"");
         assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(comment_text("a\0b"), "'a\\u0000b'");
         assert_eq!(Place::new("shop", "shop").table("orders"), "\"shop\".\"shop\".\"orders\"");
     }
 

@@ -12,6 +12,7 @@ use crate::load::{Commit, LoadSpec, Stored};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +55,30 @@ pub(super) fn add_tables(versions: &mut Versions<'_>, tables: &[&'static OwnTabl
         versions.add_version(table.name, std::iter::empty(), files)?;
     }
     Ok(())
+}
+
+/// The records of a pipeline's loads that a killed run left as running, as they are from now on.
+pub(super) fn killed_loads(place: &DatasetLayout, pipeline: &str) -> Result<Vec<RecordBatch>> {
+    let mut killed = Vec::new();
+    for path in place.row_files(LOADS.name)? {
+        for batch in rows::batches(&path, None)? {
+            killed.push(book::killed_loads(&batch?, pipeline)?);
+        }
+    }
+    killed.retain(|batch| batch.num_rows() > 0);
+    Ok(killed)
+}
+
+/// Makes the next version of the records of loads, in which these take the place of those that they are about.
+pub(super) fn replace_loads(versions: &mut Versions<'_>, place: &DatasetLayout, new: Vec<RecordBatch>) -> Result<()> {
+    let mut keys: HashSet<Vec<String>> = HashSet::new();
+    for batch in &new {
+        for row in 0..batch.num_rows() {
+            keys.insert(key_of(&LOADS, batch, row)?.into_iter().map(str::to_owned).collect());
+        }
+    }
+    let is_replaced = |key: &[&str]| keys.iter().any(|own| own.iter().zip(key).all(|(own, key)| own == key));
+    add_rows(versions, place, &LOADS, &new, is_replaced)
 }
 
 /// What is known of a pipeline.
@@ -122,16 +147,16 @@ pub(super) fn add_commit(
     spec: &LoadSpec,
     commit: &Commit,
 ) -> Result<()> {
-    add_rows(versions, place, &LOADS, book::load_rows(spec, &commit.record)?, |key| {
+    add_rows(versions, place, &LOADS, &[book::load_rows(spec, &commit.record)?], |key| {
         key == [spec.load_id.as_str(), &spec.pipeline, &spec.resource]
     })?;
     if !commit.changes.is_empty() {
         let new = book::schema_rows(spec, &commit.changes, commit.record.committed_at)?;
-        add_rows(versions, place, &SCHEMA, new, |_| false)?;
+        add_rows(versions, place, &SCHEMA, &[new], |_| false)?;
     }
     if commit.catalog != spec.catalog {
         let new = book::column_rows(&spec.pipeline, &spec.tables_of, &commit.catalog)?;
-        add_rows(versions, place, &COLUMNS, new, |key| key == [spec.pipeline.as_str(), &spec.tables_of])?;
+        add_rows(versions, place, &COLUMNS, &[new], |key| key == [spec.pipeline.as_str(), &spec.tables_of])?;
     }
     cursors::add_commit(versions, place, spec, commit)
 }
@@ -150,7 +175,7 @@ fn add_rows(
     versions: &mut Versions<'_>,
     place: &DatasetLayout,
     table: &OwnTable,
-    new: RecordBatch,
+    new: &[RecordBatch],
     replaced: impl Fn(&[&str]) -> bool,
 ) -> Result<()> {
     let mut writer = versions.writer(table.name, &schema(table), GROUP_ROWS);
@@ -163,7 +188,7 @@ fn add_rows(
             writer.write(&filter_record_batch(&batch, &stays).map_err(|e| broken_rows("read", &path, e))?)?;
         }
     }
-    writer.write(&new)?;
+    new.iter().try_for_each(|rows| writer.write(rows))?;
     let files: Vec<RowFile> = writer.finish_with_a_file()?;
     versions.add_version(table.name, std::iter::empty(), files)
 }

@@ -76,17 +76,14 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.map_err(|e| failed("list", folder, e))
 }
 
-/// Writes a file, whole or not at all.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let draft = path.with_extension("tmp");
+/// Writes a file.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
-        let mut file = File::create(&draft)?;
+        let mut file = File::create(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
-    write().map_err(|e| failed("write", &draft, e))?;
-    rename(&draft, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
+    write().map_err(|e| failed("write", path, e))
 }
 
 /// Renames; what has to be synced is up to the caller.
@@ -121,6 +118,21 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// A row file of a folder that is being removed. It is nowhere else.
+const REMOVED: &str = "removed.parquet";
+
+/// Removes a folder that may have been a table's until now. A reader that opened it then, and lists it only when some of its
+/// files are gone, must not take the others for the table: it also finds a file that isn't where the table is, and fails.
+pub(super) fn remove_listed(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        let mark = folder.join(REMOVED);
+        // Where there is no room for it, making room matters more.
+        let _ = File::create(&mark);
+        entries(folder)?.iter().filter(|path| **path != mark).try_for_each(|path| remove(path))?;
+    }
+    remove(folder)
+}
+
 /// Exchanges two folders in one step. False: this system or filesystem can't.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(super) fn exchange(a: &Path, b: &Path) -> Result<bool> {
@@ -137,4 +149,34 @@ pub(super) fn exchange(a: &Path, b: &Path) -> Result<bool> {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(super) fn exchange(_a: &Path, _b: &Path) -> Result<bool> {
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_listed_while_it_is_removed_never_looks_like_a_smaller_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("videos");
+        fs::create_dir(&folder).unwrap();
+        for name in ["a.parquet", "b.parquet", "c.parquet"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let names = |folder: &Path| -> Vec<String> {
+            let names = entries(folder).unwrap().into_iter();
+            names.map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        let before = names(&folder);
+        std::thread::scope(|scope| {
+            let remover = scope.spawn(|| remove_listed(&folder).unwrap());
+            while folder.is_dir() {
+                let seen = names(&folder);
+                let whole = before.iter().all(|name| seen.contains(name));
+                assert!(whole || seen.is_empty() || seen.contains(&REMOVED.to_owned()), "{seen:?}");
+            }
+            remover.join().unwrap();
+        });
+        remove_listed(&folder).unwrap();
+    }
 }

@@ -60,8 +60,15 @@ impl Journal {
     }
 
     /// Makes the commit certain.
-    pub(super) fn write(&self, place: &DatasetLayout) -> Result<()> {
-        files::write_atomically(&place.journal(), self.to_text().as_bytes())
+    pub(super) fn write(&self, place: &DatasetLayout, steps: &mut Steps) -> Result<()> {
+        let path = place.journal();
+        let draft = path.with_extension("tmp");
+        files::write(&draft, self.to_text().as_bytes())?;
+        steps.reach(Point::JournalDrafted);
+        files::rename(&draft, &path)?;
+        files::sync_folder(&place.work)?;
+        steps.reach(Point::JournalWritten);
+        Ok(())
     }
 
     /// Puts every table in place, and ends the journal. Returns the folders that can go, after a while.
@@ -89,6 +96,7 @@ impl Journal {
         steps.reach(Point::VersionsPlaced);
         files::remove(&place.journal())?;
         files::sync_folder(&place.work)?;
+        steps.reach(Point::JournalRemoved);
         Ok(retired)
     }
 
@@ -211,7 +219,7 @@ mod tests {
             fs::write(folder.join(layout::marker_name(version)), "").unwrap();
         }
         fs::create_dir_all(place.table("videos__tags")).unwrap();
-        journal().write(&place).unwrap();
+        journal().write(&place, &mut Steps::default()).unwrap();
         place
     }
 

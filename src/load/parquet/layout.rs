@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 /// Ending of the files of a table.
 const ROWS_ENDING: &str = "parquet";
+/// A folder that is made to see whether folders can be made.
+const PROBE: &str = ".probe";
 const VERSION_PREFIX: &str = ".version-";
 
 /// Paths in a Parquet folder.
@@ -89,6 +91,17 @@ impl DatasetLayout {
     pub(super) fn create(&self) -> Result<()> {
         for folder in [&self.live, &self.work] {
             files::create_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Requires that versions can be made and put in place. Otherwise a run would notice only when it commits.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        for folder in [&self.live, &self.work] {
+            let probe = folder.join(PROBE);
+            files::remove(&probe)?;
+            fs::create_dir(&probe).map_err(|e| failed("make", &probe, e))?;
+            files::remove(&probe)?;
         }
         Ok(())
     }

@@ -154,7 +154,7 @@ impl ParquetFolder {
         let held: HashSet<&PathBuf> = self.retired.iter().map(|(_, path)| path).collect();
         for left in files::entries(&place.work)? {
             if !held.contains(&left) {
-                files::remove(&left)?;
+                files::remove_listed(&left)?;
             }
         }
         Ok(())
@@ -172,8 +172,7 @@ impl ParquetFolder {
     fn publish(&mut self, entries: Vec<Entry>, place: &DatasetLayout) -> Result<()> {
         let journal = Journal { entries };
         self.steps.reach(Point::VersionsMade);
-        journal.write(place)?;
-        self.steps.reach(Point::JournalWritten);
+        journal.write(place, &mut self.steps)?;
         self.put_in_place(&journal, place).map_err(|e| {
             e.hint("the load is safe: the next run puts the remaining tables in place before it does anything else")
         })
@@ -190,7 +189,7 @@ impl ParquetFolder {
     fn sweep(&mut self) {
         let due = self.retired.extract_if(.., |(since, _)| since.elapsed() >= GRACE);
         for (_, path) in due {
-            if let Err(e) = files::remove(&path) {
+            if let Err(e) = files::remove_listed(&path) {
                 tracing::warn!(error = %e, "a replaced version of a table could not be removed; the next run tries again");
             }
         }
@@ -206,6 +205,19 @@ impl ParquetFolder {
         let scratch = place.load(0);
         let mut versions = Versions::new(place, "0", &self.options, scratch.clone())?;
         book::add_tables(&mut versions, &missing)?;
+        self.publish(versions.into_entries(), place)?;
+        files::remove(&scratch)
+    }
+
+    /// Loads that a killed run left as running are over: a commit of its own.
+    fn end_killed_loads(&mut self, place: &DatasetLayout, pipeline: &str) -> Result<()> {
+        let killed = book::killed_loads(place, pipeline)?;
+        if killed.is_empty() {
+            return Ok(());
+        }
+        let scratch = place.load(0);
+        let mut versions = Versions::new(place, "0", &self.options, scratch.clone())?;
+        book::replace_loads(&mut versions, place, killed)?;
         self.publish(versions.into_entries(), place)?;
         files::remove(&scratch)
     }
@@ -269,9 +281,12 @@ impl Destination for ParquetFolder {
             book::check_format(&place)?;
             self.recover(&place)?;
             place.create()?;
+            place.check_writable()?;
             self.make_missing_tables(&place)?;
+            self.steps.reach(Point::BooksMade);
             self.opened.insert(dataset.to_owned());
         }
+        self.end_killed_loads(&place, pipeline)?;
         book::stored(&place, pipeline)
     }
 

@@ -35,7 +35,7 @@ pub(super) fn columns(node: Option<&Node>, scope: &mut Scope<'_>) -> Vec<ColumnH
 /// Columns are named as they are in the warehouse.
 pub(super) fn check_column_name(key: &Key, scope: &mut Scope<'_>) {
     let parts: Vec<String> = key.name.split(names::SEPARATOR).map(names::identifier).collect();
-    let normal = parts.join(names::SEPARATOR);
+    let normal = names::column_name(&parts);
     if key.name != normal {
         let help = format!("in the warehouse it is `{normal}`");
         scope.found.error(key.span.clone(), format!("`{}` is not the name of a column", key.name)).help(help);

@@ -31,7 +31,7 @@ use super::cursors_ahead::CursorsAhead;
 use super::engine::ended_all;
 use super::global::GlobalCursor;
 use super::resource::{Outcome, checkpoint};
-use super::unit::Task;
+use super::unit::{Task, Unit};
 use super::unit_end::last_of_each;
 use crate::error::{Error, Kind, Result};
 use crate::extract::cursor::{Covered, Position};
@@ -280,7 +280,8 @@ impl Fanout<'_> {
         let Some(unit) = unit_of(members, self.batch.as_ref(), self.task.context.scope()) else { return Ok(None) };
         let stored = self.stored_cursor(&unit.partition, behind).await?;
         self.task.tracker.parents.fetch_add(member_count, Ordering::Relaxed);
-        let unit = unit.starting_at(stored);
+        let unit = Unit { rank: Some(self.counts.begun), ..unit.starting_at(stored) };
+        self.counts.begun += 1;
         let unit = match self.task.past() {
             None => unit,
             Some(past) => {

@@ -11,6 +11,8 @@ use crate::http;
 /// What became of the parents or partitions.
 #[derive(Default)]
 pub(super) struct Counts {
+    /// Units that were begun.
+    pub(super) begun: u64,
     pub(super) done: u64,
     pub(super) failed: u64,
     pub(super) failed_in_a_row: u64,

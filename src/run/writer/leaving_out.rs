@@ -1,10 +1,10 @@
-//! Rows that are not written: those that an earlier load stored unchanged, and those that come again.
+//! Rows that are not written, because an earlier load stored them unchanged.
 
 use super::ResourceWriter;
 use crate::error::Result;
 use crate::load::{Destination, RowId, Ticket};
 use crate::run::rows::{PageRows, ids_of, leave_out};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 impl ResourceWriter {
     /// Leaves out rows that an earlier load stored with the same content: those at the cursor's boundary come again.
@@ -33,26 +33,6 @@ impl ResourceWriter {
                 }
             }
             leave_out(page, &drop, "already_stored", &mut self.open.discarded)?;
-        }
-        Ok(())
-    }
-
-    /// Of records whose key comes again in a later page of the same write, the last counts.
-    pub(super) fn leave_out_superseded(&mut self, pages: &mut [PageRows]) -> Result<()> {
-        let mut last: HashMap<RowId, usize> = HashMap::new();
-        let mut repeated: HashMap<usize, HashSet<RowId>> = HashMap::new();
-        for (number, page) in pages.iter().enumerate() {
-            for id in page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default() {
-                if let Some(earlier) = last.insert(id, number).filter(|earlier| *earlier != number) {
-                    repeated.entry(earlier).or_default().insert(id);
-                }
-            }
-        }
-        for (number, ids) in repeated {
-            let page = &mut pages[number];
-            let own = page.chunks.first().map(|c| ids_of(&c.ids)).unwrap_or_default();
-            let drop = own.iter().enumerate().filter(|(_, id)| ids.contains(id)).map(|(row, _)| row).collect();
-            leave_out(page, &drop, "repeated_key", &mut self.open.discarded)?;
         }
         Ok(())
     }
