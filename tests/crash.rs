@@ -1,6 +1,6 @@
 //! Ended at any moment: `kill -9`, SIGTERM, SIGINT. What was committed stays, and a plain re-run makes up for the rest.
 
-use crate::support::{Api, Server, TestEnv, Warehouse, duck::Dump, duck::assert_same, pipeline};
+use crate::support::{Api, Server, TestEnv, Warehouse, duck::Dump, duck::assert_same, pipeline, random::Random};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -19,7 +19,18 @@ const RESOURCES: &str = "[resource_defaults]\nprimary_key = \"id\"\nwrite_dispos
     incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
     [resources.plinks]\nprimary_key = false\nwrite_disposition = \"replace\"\n\
     [resources.interactions]\nparent = \"videos\"\npath = \"videos/{{ parent.id }}/interactions\"\n\
-    include_from_parent = [\"id\"]\nprimary_key = [\"videos_id\", \"id\"]\n";
+    include_from_parent = [\"id\"]\nprimary_key = [\"videos_id\", \"id\"]\n\
+    [resources.windows]\npath = \"views\"\n[resources.windows.incremental]\ncursor_path = \"updated_at\"\n\
+    start_param = \"since\"\nend_param = \"until\"\ninitial_value = \"2026-01-01T00:00:00Z\"\n\
+    end_value = \"2026-01-07T00:00:00Z\"\nwindow = \"1d\"\n\
+    [resources.log_windows]\npath = \"log\"\nprimary_key = false\nwrite_disposition = \"append\"\n\
+    [resources.log_windows.incremental]\ncursor_path = \"updated_at\"\n\
+    start_param = \"since\"\nend_param = \"until\"\ninitial_value = \"2026-01-01T00:00:00Z\"\n\
+    end_value = \"2026-01-07T00:00:00Z\"\nwindow = \"1d\"\n\
+    [resources.log_shelves]\npath = \"shelves/{{ partition.shelf }}\"\nprimary_key = false\n\
+    write_disposition = \"append\"\npartitions = { values = [\"a\", \"b\", \"c\"], name = \"shelf\" }\n\
+    include_from_partition = [\"shelf\"]\n\
+    incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n";
 
 fn record(id: u64, round: u64) -> Value {
     json!({
@@ -38,6 +49,9 @@ fn fill(api: &Api, round: u64) {
     api.put("/views", (0..grown(450)).map(changed));
     api.put("/log", (0..grown(300)).map(|id| record(id, if id < 300 { 0 } else { 1 })));
     api.put("/plinks", (0..grown(150)).map(changed));
+    for shelf in ["a", "b", "c"] {
+        api.put(&format!("/shelves/{shelf}"), (0..grown(60)).map(|id| record(id, if id < 60 { 0 } else { 1 })));
+    }
     for id in 0..grown(220) {
         api.put(&format!("/videos/{id}/interactions"), (0..id % 7).map(changed));
     }
@@ -63,15 +77,19 @@ fn comparable(warehouse: &Warehouse) -> Dump {
     dump
 }
 
-/// A small generator (SplitMix64), so that a failure can be had again.
-struct Moments(u64);
-
-impl Moments {
-    fn next_below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        (mixed ^ (mixed >> 27)) % bound.max(1)
-    }
+/// Requires that what killed runs left behind is gone: files beside the DuckDB file, work in hand of the Parquet folder, and
+/// files in its tables that belong to no load.
+#[track_caller]
+fn assert_nothing_left(env: &TestEnv, warehouse: &Warehouse) {
+    let below = |name: &str| env.bytes_below(name).into_iter().map(|(path, _)| path.display().to_string());
+    let left: Vec<String> = match warehouse {
+        Warehouse::DuckDb(path) => {
+            let own = path.display().to_string();
+            below("").filter(|path| path.contains("both.duckdb") && *path != own).collect()
+        }
+        Warehouse::Parquet(_) => below("both-parquet/.pintail/api").collect(),
+    };
+    assert!(left.is_empty(), "left behind: {left:?}");
 }
 
 /// An undisturbed run of each round, how long the second took, and its tables.
@@ -92,7 +110,7 @@ fn kill_at_random_moments(destination: usize) {
     calm.pipeline(&pipeline(&server, RESOURCES));
     let (duration, expected) = undisturbed(&calm, &calm.destinations()[destination], &api);
 
-    let mut moments = Moments(SEED + destination as u64);
+    let mut moments = Random::new(SEED + destination as u64);
     for number in 0..kills {
         let env = TestEnv::new();
         env.pipeline(&pipeline(&server, RESOURCES));
@@ -101,8 +119,8 @@ fn kill_at_random_moments(destination: usize) {
         for round in 0..2 {
             fill(&api, round);
             // Twice in a row now and then, so that a recovery is killed too.
-            for _ in 0..1 + moments.next_below(2) {
-                let moment = Duration::from_micros(moments.next_below(duration.as_micros() as u64 * 11 / 10));
+            for _ in 0..1 + moments.below(2) {
+                let moment = Duration::from_micros(moments.below(duration.as_micros() as usize * 11 / 10) as u64);
                 let running = env.start(&["run", "api", "--destination", &flag]);
                 std::thread::sleep(moment);
                 running.kill();
@@ -110,6 +128,7 @@ fn kill_at_random_moments(destination: usize) {
             env.load_into(warehouse, &[]).expect_code(0);
         }
         assert_same(&comparable(warehouse), &expected, &format!("after kill {number} (seed {SEED})"));
+        assert_nothing_left(&env, warehouse);
     }
 }
 
@@ -132,7 +151,15 @@ const STRATEGIES: &str = "[resource_defaults]\nprimary_key = \"id\"\nwrite_dispo
     [resources.groups]\npath = \"views\"\nprimary_key = false\nmerge_strategy = \"delete-insert\"\nmerge_key = \"group\"\n\
     [resources.log]\nprimary_key = false\nwrite_disposition = \"append\"\n\
     incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
-    [resources.plinks]\nwrite_disposition = \"replace\"\n";
+    [resources.plinks]\nwrite_disposition = \"replace\"\n\
+    [resources.shelves]\n\
+    [resources.books]\nparent = \"shelves\"\npath = \"shelves/{{ parent.name }}\"\n\
+    include_from_parent = [\"id\"]\nprimary_key = [\"shelves_id\", \"id\"]\n\
+    incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n\
+    [resources.log_shelves]\npath = \"shelves/{{ partition.shelf }}\"\nprimary_key = false\n\
+    write_disposition = \"append\"\npartitions = { values = [\"a\", \"b\", \"c\"], name = \"shelf\" }\n\
+    include_from_partition = [\"shelf\"]\n\
+    incremental = { cursor_path = \"updated_at\", start_param = \"since\" }\n";
 
 fn grouped(id: u64, round: u64) -> Value {
     let mut record = record(id, if id.is_multiple_of(3) { round } else { 0 });
@@ -144,6 +171,7 @@ fn grouped(id: u64, round: u64) -> Value {
 fn fill_strategies(api: &Api, round: u64) {
     fill(api, round);
     api.put("/views", (round * 10..60 + round * 10).map(|id| grouped(id, round)));
+    api.put("/shelves", (0..).zip(["a", "b", "c"]).map(|(id, name)| json!({ "id": id, "name": name })));
 }
 
 /// Tables without what differs from run to run: loads, their times, and the ids that follow from a load's.
@@ -182,8 +210,16 @@ fn die_at_every_point(destination: usize) {
     let mut reached = Vec::new();
     // What the other kind of warehouse has, and a run without a copy for readers, is never reached.
     let absent: &[&str] = match destination {
-        0 => &["version_made", "versions_made", "journal_written", "version_placed", "versions_placed"],
-        _ => &["books_kept", "checkpointed"],
+        0 => &[
+            "version_made",
+            "versions_made",
+            "journal_drafted",
+            "journal_written",
+            "version_placed",
+            "versions_placed",
+            "journal_removed",
+        ],
+        _ => &["file_drafted", "table_changed", "books_kept", "checkpointed"],
     };
     let all = points().into_iter().filter(|p| !absent.contains(&p.as_str()) && !p.starts_with("copy_"));
     let all: Vec<String> = all.collect();
@@ -206,6 +242,7 @@ fn die_at_every_point(destination: usize) {
                 reached.push(point.clone());
             }
             assert_same(&steady(&warehouse), &expected, &format!("killed {died} times at {point}#{time}"));
+            assert_nothing_left(&env, &warehouse);
         }
     }
     reached.dedup();

@@ -1,7 +1,8 @@
 //! What becomes of rows that meet others: every merge strategy, in both destinations, as an analyst finds it.
 
-use crate::support::{Api, Server, TestEnv, Warehouse, duck::assert_same, pipeline};
+use crate::support::{Api, Server, TestEnv, Warehouse, duck::assert_same, pipeline, pipeline_with_client};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// An API whose `/videos` a test fills, and a run of one resource into both destinations.
 struct Case {
@@ -123,6 +124,76 @@ fn a_key_that_comes_again_over_several_writes_is_counted_once_for_each_time() {
         assert_eq!(report["rows"], json!({ "videos": 15_000, "videos__l": 15_000 }));
         check_books(&report, &warehouse);
         assert_eq!(warehouse.value("SELECT min(round) FROM api.videos"), "2");
+    }
+}
+
+#[test]
+fn of_parents_that_bring_the_same_record_the_last_one_counts_however_fast_they_answer() {
+    for write in ["write_disposition = \"merge\"\n", "write_disposition = \"replace\"\n"] {
+        for delays in [[0, 0, 0, 0], [90, 60, 30, 0], [0, 30, 60, 90], [60, 0, 90, 30]] {
+            let api = Api::new(2);
+            api.put("/teams", (0..4).map(|id| json!({ "id": id })));
+            for team in 0..4 {
+                // Over two pages each, and beside records of its own.
+                let people = [7, 10 + team, 20 + team].map(|id| json!({ "id": id, "team": team, "tags": [team] }));
+                api.put(&format!("/teams/{team}/people"), people);
+            }
+            let served = api.clone();
+            let server = Server::start(move |request| {
+                let team: Option<usize> = request.path.split('/').nth(2).and_then(|team| team.parse().ok());
+                served.reply(request).delayed(Duration::from_millis(team.map_or(0, |team| delays[team])))
+            });
+            let env = TestEnv::new();
+            env.pipeline(&pipeline(
+                &server,
+                &format!(
+                    "[resource_defaults]\npaginator = {{ type = \"offset\", limit = 2 }}\nprimary_key = \"id\"\n\
+                     [resources.teams]\n[resources.people]\nparent = \"teams\"\n\
+                     path = \"teams/{{{{ parent.id }}}}/people\"\ninclude_from_parent = [\"id\"]\n{write}"
+                ),
+            ));
+            for warehouse in env.destinations() {
+                let report = env.load_into(&warehouse, &[]).expect_code(0).resource("people");
+                assert_eq!(report["discarded"], json!({ "repeated_key": 3 }), "{delays:?}");
+                let found = warehouse.query("SELECT team, teams_id FROM api.people WHERE id = 7");
+                assert_eq!(found, [["3", "3"]], "{delays:?}");
+                assert_eq!((warehouse.count("api.people"), warehouse.count("api.people__tags")), (9, 9));
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_that_are_fetched_ahead_change_nothing_about_which_version_counts() {
+    let run = |prefetch: usize, concurrency: usize| {
+        let api = Api::new(3);
+        // Each key five times, over pages that are far from each other.
+        api.put("/videos", (0..60).map(|n| json!({ "id": n % 12, "n": n, "tags": vec![n; n % 3] })));
+        let served = api.clone();
+        // The later a page, the sooner it is there.
+        let server = Server::start(move |request| {
+            let late = 60_usize.saturating_sub(request.number_param("offset", 0)) / 3;
+            served.reply(request).delayed(Duration::from_millis(late as u64))
+        });
+        let env = TestEnv::new();
+        let resource = format!(
+            "[resources.videos]\nprimary_key = \"id\"\n\
+             paginator = {{ type = \"offset\", limit = 3, prefetch = {prefetch} }}\n"
+        );
+        env.pipeline(&pipeline_with_client(&server, &format!("concurrency = {concurrency}\n"), &resource));
+        env.destinations().map(|warehouse| {
+            let report = env.load_into(&warehouse, &[]).expect_code(0).resource("videos");
+            assert_eq!(report["discarded"], json!({ "repeated_key": 48 }));
+            warehouse.dump("api")
+        })
+    };
+    let [expected, parquet] = run(1, 1);
+    assert_same(&parquet, &expected, "Parquet");
+    assert!(expected["videos"].iter().any(|row| row.contains("n=59")), "{expected:?}");
+    for (prefetch, concurrency) in [(2, 2), (8, 8), (20, 4)] {
+        for dump in run(prefetch, concurrency) {
+            assert_same(&dump, &expected, &format!("prefetch {prefetch}"));
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! `publish`: a copy of the DuckDB file for readers, complete at any time.
 
-use crate::support::{Api, Outcome, Server, TestEnv, Warehouse, pipeline};
+use crate::support::{Api, Outcome, Server, TestEnv, Warehouse, env::allow, pipeline};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 struct Case {
     api: Api,
@@ -61,7 +62,7 @@ fn after_each_run_the_copy_is_what_the_warehouse_is_and_a_reader_blocks_nobody()
 
 #[test]
 fn a_run_that_is_killed_before_it_publishes_leaves_no_half_copy_and_the_next_one_makes_up_for_it() {
-    for point in ["committed", "resources_ended", "checkpointed", "copy_written", "copy_placed"] {
+    for point in ["committed", "resources_ended", "checkpointed", "copy_begun", "copy_written", "copy_placed"] {
         let mut case = Case::new();
         case.run().expect_code(0);
         case.api.put("/videos", (0..25).map(|id| json!({ "id": id })));
@@ -91,6 +92,50 @@ fn a_copy_that_cannot_be_made_fails_the_run_and_says_that_the_load_is_safe() {
     fs::remove_dir(case.env.path("readers/copy.duckdb")).expect("out of the way");
     case.run().expect_code(0);
     assert_eq!(case.copy().count("api.videos"), 10);
+}
+
+#[test]
+fn a_copy_may_be_on_another_filesystem() {
+    // Where there is none beside the temporary directory, this shows what the others show.
+    let other = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" });
+    let other = other.expect("another directory");
+    let case = Case::new();
+    let target = other.path().join("deeper/copy.duckdb");
+    case.env.write("config.toml", &format!("[destination]\ntype = \"duckdb\"\npublish = \"{}\"\n", target.display()));
+    for records in [10, 25] {
+        case.api.put("/videos", (0..records).map(|id| json!({ "id": id })));
+        case.run().expect_code(0);
+        assert_eq!(Warehouse::duckdb(target.clone()).dump("api"), case.env.warehouse().dump("api"));
+        let beside: Vec<_> = fs::read_dir(other.path().join("deeper")).expect("a folder").collect();
+        assert_eq!(beside.len(), 1, "{beside:?}");
+    }
+}
+
+#[test]
+fn a_write_ahead_log_that_someone_left_beside_the_copy_spoils_no_later_one() {
+    let case = Case::new();
+    case.run().expect_code(0);
+    // The superuser may write into what is read-only, and be killed over it.
+    fs::write(case.env.path("readers/copy.duckdb.wal"), "not of this copy").expect("a log");
+    case.api.put("/videos", (0..25).map(|id| json!({ "id": id })));
+    case.run().expect_code(0);
+    assert_eq!(case.copy().count("api.videos"), 25);
+    assert_eq!(case.beside(), ["copy.duckdb"]);
+}
+
+#[test]
+fn a_copy_that_may_not_be_written_stays_until_it_may() {
+    let mut case = Case::new();
+    case.env.drop_privileges();
+    case.run().expect_code(0);
+    let folder = case.env.path("readers");
+    allow(&folder, 0o555);
+    case.api.put("/videos", (0..25).map(|id| json!({ "id": id })));
+    case.run().expect_code(1).expect_stderr(&["copy.duckdb", "may this user write there?"]);
+    assert_eq!((case.copy().count("api.videos"), case.env.warehouse().count("api.videos")), (10, 25));
+    allow(&folder, 0o777);
+    case.run().expect_code(0);
+    assert_eq!(case.copy().count("api.videos"), 25);
 }
 
 #[test]

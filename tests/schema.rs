@@ -137,6 +137,35 @@ fn a_column_of_any_type_becomes_json_with_its_values() {
 }
 
 #[test]
+fn a_field_called_rowid_is_a_column_like_any_other_and_confuses_no_merge() {
+    let things = format!("{THINGS}primary_key = \"id\"\n");
+    let bodies = [
+        r#"[{"id":1,"rowid":900,"l":[{"rowid":7}]},{"id":2,"rowid":-5,"l":[]},{"id":3,"rowid":3,"l":[{"rowid":8}]}]"#,
+        r#"[{"id":2,"rowid":901,"l":[{"rowid":1}]},{"id":4,"rowid":0,"l":[]},{"id":1,"rowid":900,"l":[]}]"#,
+    ];
+    load_each(&things, &bodies, |warehouse| {
+        let found = warehouse.query("SELECT id, data_rowid FROM api.things ORDER BY id");
+        assert_eq!(found, [["1", "900"], ["2", "901"], ["3", "3"], ["4", "0"]]);
+        assert_eq!(warehouse.query("SELECT data_rowid FROM api.things__l ORDER BY 1"), [["1"], ["8"]]);
+    });
+}
+
+#[test]
+fn lists_far_down_have_tables_in_both_kinds_of_warehouse() {
+    let depth = 60;
+    let body = format!("[{{\"x\":{}1{},\"{}\":[2]}}]", "[".repeat(depth), "]".repeat(depth), "name".repeat(90));
+    load_each(THINGS, &[&body], |warehouse| {
+        let tables = warehouse.tables("api");
+        assert_eq!(tables.len(), depth + 2, "{tables:?}");
+        let has_values = |table: &&String| warehouse.data_columns(&format!("api.\"{table}\"")) == ["value"];
+        let value = |table: &String| warehouse.value(&format!("SELECT value FROM api.\"{table}\""));
+        let mut values: Vec<String> = tables.iter().filter(has_values).map(value).collect();
+        values.sort();
+        assert_eq!(values, ["1", "2"]);
+    });
+}
+
+#[test]
 fn instants_compare_across_offsets() {
     let body = "[{\"x\":\"2026-01-02T03:04:05Z\"},{\"x\":\"2026-01-02T05:04:05.250+02:00\"}]";
     load_each(THINGS, &[body], |warehouse| {

@@ -1,6 +1,6 @@
 //! The warehouse as something on a disk: full disks, places that can't be written, other versions, other machines.
 
-use crate::support::{Api, Server, TestEnv, Warehouse, duck::assert_same, pipeline};
+use crate::support::{Api, Server, TestEnv, Warehouse, duck::assert_same, env::allow, pipeline, random::Random};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,179 @@ fn a_full_disk_fails_the_run_with_its_reason_and_the_next_one_makes_up_for_it() 
         let undisturbed = &calm.destinations()[number];
         calm.load_into(undisturbed, &[]).expect_code(0);
         assert_same(&warehouse.dump("api"), &undisturbed.dump("api"), "after a full disk");
+    }
+}
+
+/// Full disks of a destination; more with the environment variable `PINTAIL_FULL_DISKS`.
+const FULL_DISK_COUNT: usize = 6;
+
+fn full_disks_at_random_moments(number: usize) {
+    let count = std::env::var("PINTAIL_FULL_DISKS").ok().and_then(|n| n.parse().ok()).unwrap_or(FULL_DISK_COUNT);
+    let text = format!(
+        "{VIDEOS}[resources.log]\npath = \"videos\"\nwrite_disposition = \"append\"\n\
+         paginator = {{ type = \"offset\", limit = 500 }}\n\
+         incremental = {{ cursor_path = \"updated_at\", start_param = \"since\" }}\n\
+         [resources.all]\npath = \"videos\"\nwrite_disposition = \"replace\"\n\
+         paginator = {{ type = \"offset\", limit = 500 }}\n"
+    );
+    let rounds = [1_000, 3_000];
+    let (api, server) = served(0);
+    let calm = TestEnv::new();
+    calm.pipeline(&pipeline(&server, &text));
+    let undisturbed = &calm.destinations()[number];
+    for rows in rounds {
+        api.put("/videos", (0..rows).map(video));
+        calm.load_into(undisturbed, &[]).expect_code(0);
+    }
+    let expected = undisturbed.dump("api");
+    let mut random = Random::new(20_260_103 + number as u64);
+    let mut failures = 0;
+    for disk in 0..count {
+        let mut env = TestEnv::new();
+        env.pipeline(&pipeline(&server, &text));
+        let warehouse = env.destinations()[number].clone();
+        for rows in rounds {
+            api.put("/videos", (0..rows).map(video));
+            let blocks = 40 + random.below(if number == 0 { 12_000 } else { 700 }) as u64;
+            env.limit_files(Some(blocks));
+            let outcome = env.load_into(&warehouse, &[]);
+            match outcome.status.code() {
+                Some(0) => {}
+                Some(1) => {
+                    failures += 1;
+                    assert!(outcome.stderr.contains("File too large"), "disk {disk}: {}", outcome.transcript());
+                    assert!(!outcome.stderr.contains("panicked"), "disk {disk}: {}", outcome.transcript());
+                }
+                _ => panic!("disk {disk}, {blocks} blocks: {}", outcome.transcript()),
+            }
+            env.limit_files(None);
+            env.load_into(&warehouse, &[]).expect_code(0);
+        }
+        assert_same(&warehouse.dump("api"), &expected, &format!("after full disk {disk}"));
+    }
+    assert!(failures > 0, "some disk was full");
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_moment_costs_nothing_in_duckdb() {
+    full_disks_at_random_moments(0);
+}
+
+#[test]
+fn a_disk_that_is_full_at_any_moment_costs_nothing_in_parquet() {
+    full_disks_at_random_moments(1);
+}
+
+#[test]
+fn a_warehouse_that_may_only_be_read_is_an_error_and_stays_as_it_is() {
+    let (_, server) = served(5);
+    let mut env = TestEnv::new();
+    env.drop_privileges();
+    env.pipeline(&pipeline(&server, VIDEOS));
+    // A folder of its own, apart from that of the state.
+    std::fs::create_dir(env.path("w")).expect("a folder");
+    allow(&env.path("w"), 0o777);
+    for warehouse in [Warehouse::duckdb(env.path("w/both.duckdb")), Warehouse::parquet(env.path("w/both-parquet"))] {
+        env.load_into(&warehouse, &[]).expect_code(0);
+        let place = place(&warehouse);
+        let all: Vec<PathBuf> = match &warehouse {
+            Warehouse::DuckDb(_) => vec![place.clone()],
+            Warehouse::Parquet(_) => folders_of(&place),
+        };
+        let before = bytes(&place);
+        let name = place.file_name().expect("a name").to_string_lossy().into_owned();
+        // All of it, or only the folder in which DuckDB has its write-ahead log, and we our next versions.
+        for paths in [all.clone(), vec![place.parent().expect("a folder").to_owned()]] {
+            if paths.len() == 1 && matches!(warehouse, Warehouse::Parquet(_)) {
+                continue;
+            }
+            paths.iter().for_each(|path| allow(path, if path.is_dir() { 0o555 } else { 0o444 }));
+            server.forget();
+            let outcome = env.load_into(&warehouse, &[]);
+            paths.iter().for_each(|path| allow(path, 0o777));
+            let outcome = outcome.expect_code(1);
+            assert!(outcome.stderr.contains("ermission denied"), "{}", outcome.transcript());
+            assert!(outcome.stderr.contains(&name), "{}", outcome.transcript());
+            assert!(server.requests().is_empty(), "{}", outcome.transcript());
+            assert!(bytes(&place) == before, "{warehouse:?} was changed");
+        }
+        env.load_into(&warehouse, &[]).expect_code(0);
+    }
+}
+
+/// A folder and all folders below it.
+fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).expect("a readable folder").map(|e| e.expect("a readable entry").path());
+    entries.filter(|entry| entry.is_dir()).flat_map(|entry| folders_of(&entry)).chain([path.to_owned()]).collect()
+}
+
+#[test]
+fn a_broken_state_file_is_told_of_and_made_anew_and_decides_nothing() {
+    for number in 0..2 {
+        let (_, server) = served(5);
+        let env = TestEnv::new();
+        env.pipeline(&pipeline(&server, VIDEOS));
+        let warehouse = env.destinations()[number].clone();
+        env.load_into(&warehouse, &[]).expect_code(0);
+        let whole = std::fs::read(env.path("state/api.json")).expect("a state file");
+        let newer = String::from_utf8_lossy(&whole).replace("\"format_version\": 1", "\"format_version\": 99");
+        let other = String::from_utf8_lossy(&whole).replace("00:00:04Z", "23:59:59Z");
+        for broken in
+            [&b""[..], &whole[..whole.len() / 2], b"\xff\xfe\x00", b"[]", b"null", newer.as_bytes(), other.as_bytes()]
+        {
+            std::fs::write(env.path("state/api.json"), broken).expect("a broken file");
+            server.forget();
+            let outcome = env.load_into(&warehouse, &[]).expect_code(0);
+            assert!(outcome.stderr.contains("state"), "{}: {}", String::from_utf8_lossy(broken), outcome.transcript());
+            assert_eq!(server.requests()[0].param("since"), Some("2026-01-02T00:00:04Z"));
+            let after = std::fs::read_to_string(env.path("state/api.json")).expect("a state file");
+            assert!(after.contains("00:00:04Z") && after.contains("\"format_version\": 1"), "{after}");
+            assert_eq!(warehouse.count("api.videos"), 5);
+        }
+        // Where nothing can be written the run goes on all the same.
+        std::fs::remove_file(env.path("state/api.json")).expect("removed");
+        std::fs::create_dir(env.path("state/api.json")).expect("a folder in the way");
+        env.load_into(&warehouse, &[]).expect_code(0).expect_stderr(&["state"]);
+    }
+}
+
+#[test]
+fn a_parquet_folder_with_a_broken_journal_is_refused_untouched() {
+    let (_, server) = served(5);
+    let env = TestEnv::new();
+    env.pipeline(&pipeline(&server, VIDEOS));
+    let warehouse = env.destinations()[1].clone();
+    env.load_into(&warehouse, &[]).expect_code(0);
+    for broken in ["", "pintail journal 1\npublish\tab", "pintail journal 2\nend\n", "\u{0}\u{0}"] {
+        std::fs::write(env.path("both-parquet/.pintail/api/journal"), broken).expect("a broken journal");
+        let before = bytes(&place(&warehouse));
+        server.forget();
+        env.load_into(&warehouse, &[]).expect_code(1).expect_stderr(&["journal", "both-parquet"]);
+        assert!(server.requests().is_empty());
+        assert!(bytes(&place(&warehouse)) == before, "{broken:?}: changed");
+    }
+}
+
+#[test]
+fn pipelines_that_load_into_one_warehouse_at_once_wait_for_each_other() {
+    let (_, server) = served(2_000);
+    for number in 0..2 {
+        let env = TestEnv::new();
+        env.write("config.toml", "[run]\nlock_wait = \"60s\"\n");
+        let text = pipeline(&server, VIDEOS);
+        let flag = env.destinations()[number].flag();
+        let names = ["one", "two", "three"];
+        for name in names {
+            env.write(&format!("pipelines/{name}.toml"), &text.replace("\"api\"", &format!("\"{name}\"")));
+        }
+        let running = names.map(|name| env.start(&["run", name, "--output", "json", "--destination", &flag]));
+        for running in running {
+            running.wait().expect_code(0);
+        }
+        let warehouse = &env.destinations()[number];
+        let dumps = names.map(|name| warehouse.dump(name));
+        assert_eq!(dumps[0]["videos"].len(), 2_000);
+        assert!(dumps[0] == dumps[1] && dumps[1] == dumps[2]);
     }
 }
 

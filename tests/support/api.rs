@@ -1,4 +1,4 @@
-//! An API of plain lists that page by `offset` and filter by `since`, whose records a test can change.
+//! An API of plain lists that page by `offset` and filter by `since` (inclusive) and `until` (exclusive), whose records a test can change.
 
 use super::{Reply, Request};
 use chrono::{DateTime, FixedOffset};
@@ -44,9 +44,13 @@ impl Api {
         let lists = self.lists.lock().expect("no test panics with the lock");
         let list = lists.get(&request.path)?;
         let since = request.param("since").map(|s| time(s).unwrap_or_else(|| panic!("since={s} is no time")));
-        let changed = list.iter().filter(|record| match since {
-            None => true,
-            Some(since) => record["updated_at"].as_str().and_then(time).is_some_and(|t| t >= since),
+        let until = request.param("until").map(|s| time(s).unwrap_or_else(|| panic!("until={s} is no time")));
+        let changed = list.iter().filter(|record| match (since, until) {
+            (None, None) => true,
+            _ => record["updated_at"]
+                .as_str()
+                .and_then(time)
+                .is_some_and(|t| since.is_none_or(|since| t >= since) && until.is_none_or(|until| t < until)),
         });
         let limit = request.number_param("limit", self.cap).min(self.cap);
         Some(changed.skip(request.number_param("offset", 0)).take(limit).cloned().collect())

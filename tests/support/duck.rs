@@ -85,6 +85,11 @@ impl Warehouse {
         self.query(&format!("SELECT column_name FROM (DESCRIBE SELECT * FROM {table})")).into_iter().flatten().collect()
     }
 
+    /// Names of a table's columns, without ours.
+    pub(crate) fn data_columns(&self, table: &str) -> Vec<String> {
+        self.column_names(table).into_iter().filter(|column| !column.starts_with("_pintail")).collect()
+    }
+
     /// Names of the data tables, without the bookkeeping.
     pub(crate) fn tables(&self, dataset: &str) -> Vec<String> {
         let sql = format!(

@@ -1,8 +1,10 @@
 //! A temporary directory and the real executable in it.
 
-use super::Warehouse;
+use super::{Warehouse, books};
 use serde_json::Value;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,11 +13,16 @@ use std::time::{Duration, Instant};
 /// A run that takes longer hangs: it is killed, and the test fails with what it printed.
 const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// A user without rights of its own.
+const NOBODY: u32 = 65_534;
+
 /// A directory of its own for each test, removed at its end.
 pub(crate) struct TestEnv {
     dir: tempfile::TempDir,
     variables: Vec<(String, String)>,
     file_blocks_max: Option<u64>,
+    /// Whether runs have no more rights than anybody.
+    is_unprivileged: bool,
     run_count: AtomicUsize,
 }
 
@@ -42,6 +49,7 @@ impl TestEnv {
             dir: tempfile::tempdir().expect("a temporary directory"),
             variables: Vec::new(),
             file_blocks_max: None,
+            is_unprivileged: false,
             run_count: AtomicUsize::new(0),
         }
     }
@@ -54,6 +62,15 @@ impl TestEnv {
     /// Lets no file grow beyond so many blocks of `ulimit -f`: writing then fails, as it does on a full disk. None: no limit.
     pub(crate) fn limit_files(&mut self, blocks: Option<u64>) {
         self.file_blocks_max = blocks;
+    }
+
+    /// From now on runs may do what permissions allow, also where the tests run as the superuser.
+    pub(crate) fn drop_privileges(&mut self) {
+        self.is_unprivileged = true;
+        // Whoever that is must reach the program and write into the directory.
+        let program = self.path("pintail");
+        std::fs::copy(env!("CARGO_BIN_EXE_pintail"), &program).expect("a copy of the program");
+        allow(self.dir.path(), 0o777);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -110,6 +127,13 @@ impl TestEnv {
     }
 
     fn command(&self) -> Command {
+        if self.is_unprivileged {
+            let mut command = Command::new(self.path("pintail"));
+            if rustix::process::geteuid().is_root() {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            return command;
+        }
         let program = env!("CARGO_BIN_EXE_pintail");
         let Some(blocks) = self.file_blocks_max else { return Command::new(program) };
         let mut command = Command::new("sh");
@@ -127,7 +151,11 @@ impl TestEnv {
     pub(crate) fn load_into(&self, warehouse: &Warehouse, further_args: &[&str]) -> Outcome {
         let destination = warehouse.flag();
         let args = [&["run", "api", "--output", "json", "--destination", &destination], further_args].concat();
-        self.run(&args)
+        let outcome = self.run(&args);
+        if outcome.status.code().is_some() {
+            books::check_warehouse(warehouse, || outcome.transcript());
+        }
+        outcome
     }
 
     /// As [`TestEnv::load_into`] the default file.
@@ -141,6 +169,11 @@ impl TestEnv {
         collect_files(&self.path(name), &mut found);
         found
     }
+}
+
+/// Sets the permissions of a file or folder.
+pub(crate) fn allow(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
 }
 
 fn collect_files(path: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
@@ -188,7 +221,9 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(2));
         };
-        Outcome { status, stdout: read(&self.stdout), stderr: read(&self.stderr), command: self.command }
+        let outcome = Outcome { status, stdout: read(&self.stdout), stderr: read(&self.stderr), command: self.command };
+        books::check_reports(&outcome.stdout, || outcome.transcript());
+        outcome
     }
 }
 

@@ -1,10 +1,13 @@
 //! What the tests stand on: a directory with the executable, a scripted server, and a view into the warehouse.
 
 pub(crate) mod api;
+pub(crate) mod books;
 pub(crate) mod duck;
 pub(crate) mod env;
 pub(crate) mod http;
+pub(crate) mod number;
 pub(crate) mod pocketbase;
+pub(crate) mod random;
 pub(crate) mod server;
 
 pub(crate) use api::Api;
