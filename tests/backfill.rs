@@ -446,6 +446,41 @@ fn each_parent_has_a_past_of_its_own_beside_its_cursor() {
 }
 
 #[test]
+fn a_window_that_holds_too_much_is_halved_and_counts_as_loaded_when_both_halves_are() {
+    for write in [KEYED, APPENDED] {
+        for number in 0..2 {
+            let (records, broken) = (videos(), Arc::new(AtomicBool::new(true)));
+            let switch = broken.clone();
+            let server = Server::start(move |request| {
+                let bound = |name| time(request.param(name).expect("both bounds"));
+                let is_broken = switch.load(Ordering::SeqCst) && bound("since") >= time("2026-01-09");
+                if bound("until") - bound("since") > chrono::TimeDelta::days(4) {
+                    Reply::new(400, "application/json", "{\"name\":\"TOO_LARGE\"}")
+                } else if is_broken {
+                    Reply::status(404)
+                } else {
+                    between(&records, request)
+                }
+            });
+            let env = TestEnv::new();
+            let warehouse = &env.destinations()[number];
+            let split =
+                "response_actions = [{ status = 400, path = \"name\", equals = \"TOO_LARGE\", action = \"split\" }]\n";
+            env.pipeline(&pipeline(
+                &server,
+                &resource(&format!("{write}{split}"), &format!("{SINCE_15}window = \"8d\"\n")),
+            ));
+            let range = ("2026-01-01", "2026-01-21");
+            backfill(&env, warehouse, range, &["--window", "8d"]).expect_code(1);
+            broken.store(false, Ordering::SeqCst);
+            let outcome = backfill(&env, warehouse, range, &["--window", "8d"]).expect_code(0);
+            assert_eq!(ids(warehouse), [["42", "42"]], "{write}\n{}", outcome.transcript());
+            assert_eq!(outcome.resource("videos")["windows_left"], 0);
+        }
+    }
+}
+
+#[test]
 fn the_summary_names_the_range_and_what_is_left() {
     let server = serve(videos());
     let env = TestEnv::new();

@@ -62,6 +62,7 @@ macro_rules! destination_suite {
             a_group_is_replaced_as_a_whole,
             a_checkpoint_of_the_same_run_belongs_to_the_group,
             a_stored_key_stays_as_it_is,
+            values_are_those_of_committed_rows,
             a_changed_record_has_a_new_version_and_its_old_one_is_closed,
             absent_records_are_retired_if_asked_for,
             a_deleted_record_goes_with_its_child_rows,

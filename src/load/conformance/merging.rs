@@ -208,3 +208,17 @@ pub(crate) fn a_table_keeps_its_kind(open: Opener, folder: &Path) {
     warehouse.abort(ticket).unwrap();
     expect(&mut *warehouse, &["mon 1"], &["mon"]);
 }
+
+/// Columns of rows are found by id, those of the open load left out.
+pub(crate) fn values_are_those_of_committed_rows(open: Opener, folder: &Path) {
+    let (mut warehouse, _) = opened(open, folder);
+    run(&mut *warehouse, merging(1, &MergeRule::ById, true), &[&[(1, "mon", 7, false), (2, "tue", 8, false)]]);
+    let ticket = warehouse.begin(merging(2, &MergeRule::ById, true)).unwrap();
+    warehouse.write(&ticket, part(false, &[(1, "sun", 9, false), (3, "wed", 1, false)])).unwrap();
+    let columns = ["n".to_owned(), "day".to_owned()];
+    let found = warehouse.values(&ticket, "days", &[1, 2, 3, 77], &columns).unwrap();
+    let expected = HashMap::from([(1, vec![json!(7), json!("mon")]), (2, vec![json!(8), json!("tue")])]);
+    assert_eq!(found, expected);
+    assert!(warehouse.values(&ticket, "days", &[], &columns).unwrap().is_empty());
+    warehouse.abort(ticket).unwrap();
+}
