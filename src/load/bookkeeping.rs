@@ -6,7 +6,8 @@
 mod rows;
 
 pub use rows::{
-    catalogs, column_rows, count, cursors, discarded_rows, killed_loads, load_rows, meta_rows, schema_rows, state_rows, text,
+    catalogs, column_rows, count, cursors, discarded_rows, killed_loads, load_rows, meta_rows, schema_rows, state_rows,
+    text,
 };
 
 use crate::error::{Error, Kind, Result};

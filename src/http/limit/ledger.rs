@@ -7,7 +7,8 @@ use std::time::Duration;
 /// Longest margin.
 const MARGIN_MAX: Duration = Duration::from_secs(1);
 
-/// How late requests of a window are reckoned with at once, on average: half of a window, and no more than this.
+/// How late requests of a window are reckoned with at once, on average: a whole window, and no more than this. It is for the
+/// first requests, which make connections before any answer has said how long one takes.
 const LATENESS_MAX: Duration = Duration::from_secs(5);
 
 /// A window as it is kept: at most `count` requests within `span_us`, margin included.
@@ -58,15 +59,16 @@ pub(super) struct Ledger {
     next_id: u64,
     doubt_us: u64,
     doubt_max_us: u64,
-    /// What each request adds to `doubt_us`: a fifteenth of the shortest window.
+    /// What each request adds to `doubt_us`: a twentieth of the shortest window.
     doubt_gain_us: u64,
 }
 
 impl Ledger {
     pub(super) fn new(windows: Vec<Window>) -> Self {
-        let shortest = windows.iter().min_by_key(|w| w.span_us);
-        let (count, span_us) = shortest.map_or((0, 0), |w| (w.count as u64, w.span_us));
-        let doubt_max_us = count.saturating_mul((span_us / 2).min(super::micros(LATENESS_MAX)));
+        let shortest_us = windows.iter().map(|w| w.span_us).min().unwrap_or(0);
+        // Of each window's requests so many come at once that its own share of the doubt must do for them.
+        let doubt_of = |w: &Window| (w.count as u64).saturating_mul(w.span_us.min(super::micros(LATENESS_MAX)));
+        let doubt_max_us = windows.iter().map(doubt_of).min().unwrap_or(0);
         Ledger {
             kept: windows.iter().map(|w| w.count).max().unwrap_or(0),
             windows,
@@ -75,7 +77,7 @@ impl Ledger {
             next_id: 0,
             doubt_us: doubt_max_us,
             doubt_max_us,
-            doubt_gain_us: span_us / 15,
+            doubt_gain_us: shortest_us / 20,
         }
     }
 
