@@ -12,6 +12,7 @@
 pub mod batch;
 pub mod cli;
 pub mod config;
+pub mod draft;
 pub mod error;
 pub mod exit;
 pub mod extract;

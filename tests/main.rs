@@ -31,6 +31,7 @@ mod formats;
 mod hostile_paging;
 mod html;
 mod incremental;
+mod init_from;
 mod json_suite;
 mod lock;
 mod mind;

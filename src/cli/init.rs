@@ -1,8 +1,10 @@
 //! `pintail init`: a commented pipeline file to start from.
 
-use crate::config::Settings;
+use crate::config::{self, Env, Secrets, Settings};
+use crate::draft;
 use crate::error::{Error, Kind, Result};
 use crate::exit::Exit;
+use crate::words::counted;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ pub struct Args {
     /// Name of the pipeline; its file is NAME.toml in `pipelines_dir`
     pub name: String,
 
-    /// Draft it from an OpenAPI document
+    /// Draft it from an OpenAPI 3 document (or Swagger 2.0), in JSON
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
 }
@@ -25,22 +27,51 @@ pub struct Args {
 /// # Errors
 /// The name is none for a file, the file is there already, or it can't be written.
 pub fn run(args: &Args, settings: &Settings, out: &mut impl Write) -> Result<Exit> {
-    if args.from.is_some() {
-        return Err(Error::new(Kind::Config, "`init --from` is not yet supported"));
-    }
     let name = name_of(&args.name)?;
     let path = settings.pipelines_dir.join(format!("{name}.toml"));
-    write_new(&path, &TEMPLATE.replace("NAME", name).replace("TOKEN_VARIABLE", &variable(name)))?;
+    let (text, first) = match &args.from {
+        Some(document) => from_document(document, name, &path)?,
+        None => {
+            let text = TEMPLATE.replace("NAME", name).replace("TOKEN_VARIABLE", &variable(name));
+            (text, "edit it: base_url, auth and the resources are marked".to_owned())
+        }
+    };
+    write_new(&path, &text)?;
     writeln!(
         out,
         "{} is written. Next:\n\n  \
-         1. edit it: base_url, auth and the resources are marked\n  \
+         1. {first}\n  \
          2. pintail check {name}\n  \
          3. pintail run {name}",
         path.display()
     )
     .map_err(|e| Error::new(Kind::State, "the output can't be written").source(e))?;
     Ok(Exit::Done)
+}
+
+/// A pipeline file that is drafted from an OpenAPI document, and what is to be done with it. A draft that would not pass the
+/// checks is none.
+fn from_document(document: &Path, name: &str, path: &Path) -> Result<(String, String)> {
+    let failed = |message: &str| Error::new(Kind::Config, message.to_owned()).with("file", document.display());
+    let bytes = fs::read(document).map_err(|e| failed("the OpenAPI document can't be read").source(e))?;
+    let root = serde_json::from_slice(&bytes).map_err(|e| {
+        failed("the OpenAPI document is no JSON")
+            .source(e)
+            .hint("a YAML document becomes JSON with `yq -o json openapi.yaml > openapi.json`")
+    })?;
+    let draft = draft::pipeline(&root, name).map_err(|e| e.with("file", document.display()))?;
+    config::pipeline(path, &draft.text, &[], &Env::default(), Secrets::Optional)?;
+    let edit = match draft.to_edit.as_slice() {
+        [] => String::new(),
+        names => format!("; fill in {}", names.join(", ")),
+    };
+    let told = format!(
+        "look it through: {} ready, {} commented out with the reason, {} of the document's GET operations not drafted{edit}",
+        counted(draft.ready as u64, "resource"),
+        draft.unsure,
+        draft.left_out
+    );
+    Ok((draft.text, told))
 }
 
 /// The name, if a file and a table can be called that.
