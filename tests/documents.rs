@@ -160,3 +160,36 @@ fn every_bundled_pipeline_is_valid() {
         assert_eq!(outcome.stderr, "", "{}", outcome.transcript());
     }
 }
+
+/// The messages of the page on troubles: cells in quotes, with `…` for what differs.
+fn quoted_messages(page: &str) -> Vec<&str> {
+    page.lines().filter_map(|line| line.strip_prefix("| \"")?.split_once("\" |")).map(|(message, _)| message).collect()
+}
+
+/// Every source file, without the tests beside the code.
+fn sources(folder: &Path, out: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+            let text = read(&path);
+            out.push(text.split("#[cfg(test)]").next().unwrap_or_default().to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_messages_that_are_explained_are_those_of_the_program() {
+    let page = read(&root().join("docs/troubleshooting.md"));
+    let mut code = Vec::new();
+    sources(&root().join("src"), &mut code);
+    let messages = quoted_messages(&page);
+    assert!(messages.len() > 20, "{messages:?}");
+    for message in messages {
+        let parts: Vec<&str> = message.split('…').map(str::trim_end).filter(|part| part.len() > 2).collect();
+        assert!(!parts.is_empty(), "{message}");
+        let has_all = |line: &str| parts.iter().all(|part| line.contains(part));
+        assert!(code.iter().flat_map(|text| text.lines()).any(has_all), "no message says: {message}");
+    }
+}
