@@ -1,6 +1,7 @@
 //! `pintail demo`: the first thing that a newcomer runs.
 
 use crate::support::{TestEnv, Warehouse};
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -35,4 +36,17 @@ fn it_replaces_its_own_file_and_no_other() {
     env.write("demo.duckdb", "somebody's notes");
     env.run(&["demo"]).expect_stderr(&["demo.duckdb"]);
     assert_eq!(std::fs::read_to_string(env.path("demo.duckdb")).expect("readable"), "somebody's notes");
+}
+
+#[test]
+fn the_sample_api_ends_at_a_sigterm_too() {
+    let env = TestEnv::new();
+    let serving = env.start(&["demo", "--serve"]);
+    let started = Instant::now();
+    while !serving.printed().contains("stays up until Ctrl-C") {
+        assert!(started.elapsed() < Duration::from_secs(60), "{}", serving.kill().transcript());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    serving.signal(Signal::TERM);
+    serving.wait().expect_code(0);
 }

@@ -187,6 +187,11 @@ fn collect_files(path: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
 }
 
 impl Running {
+    /// What it has printed on stdout so far.
+    pub(crate) fn printed(&self) -> String {
+        read(&self.stdout)
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -14,6 +14,8 @@ use server::Server;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The pipeline file that the demo loads: the one of the repository, carried in the program.
 const PIPELINE: &str = include_str!("../../../pipelines/mindstamp.toml");
@@ -118,8 +120,9 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write, load: &Load<'_>) -> Result<()> 
     say(out, &show::example_query(&warehouse::query(database, show::EXAMPLE_SQL)?))?;
     say(out, &show::how_to_go_on(&pipeline_file))?;
     if args.serve {
+        let ending = Ending::listen()?;
         say(out, &show::how_to_use_the_server(&environment, &pipeline_file))?;
-        wait_for_signal()?;
+        ending.wait();
     }
     Ok(())
 }
@@ -176,11 +179,30 @@ fn say(out: &mut dyn Write, text: &str) -> Result<()> {
         .map_err(|e| Error::new(Kind::Internal, "standard output can't be written").source(e))
 }
 
-/// Waits for Ctrl-C. Asked for by name, because a load may have taken the signals over from the system.
-fn wait_for_signal() -> Result<()> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(tokio::signal::ctrl_c()))
-        .map_err(|e| Error::new(Kind::Internal, "can't wait for Ctrl-C").source(e))
+/// The signals that end the sample API. Listened for by name, because the loads before have taken them over from the system.
+struct Ending {
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ending {
+    fn listen() -> Result<Ending> {
+        let failed = |e| Error::new(Kind::Internal, "can't wait for Ctrl-C").source(e);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (interrupt, terminate) = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?)
+        };
+        Ok(Ending { runtime, interrupt, terminate })
+    }
+
+    fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        });
+    }
 }
