@@ -14,12 +14,39 @@ pub(super) fn excerpt(token: &[u8], path: &[String], exclude: &[FieldPath]) -> S
     copied(token, path, exclude, true)
 }
 
-/// The JSON of a value that is kept as it is, without fields that are excluded. Characters that are no characters (halves of
-/// surrogate pairs) are replaced, because no reader of JSON takes them.
+/// The JSON of a value that is kept as it is, without fields that are excluded. One with halves of surrogate pairs is written
+/// anew with U+FFFD in their place, because no reader of JSON takes them.
 pub(super) fn kept_json<'t>(token: &'t [u8], path: &[String], exclude: &[FieldPath]) -> Cow<'t, str> {
     let hides = exclude.iter().any(|e| e.0.len() > path.len() && e.0.starts_with(path));
-    let has_surrogates = token.windows(3).any(|w| matches!(w, [b'\\', b'u', b'd' | b'D']));
-    if hides || has_surrogates { copied(token, path, exclude, false).into() } else { String::from_utf8_lossy(token) }
+    if hides || has_lone_surrogate(token) {
+        copied(token, path, exclude, false).into()
+    } else {
+        String::from_utf8_lossy(token)
+    }
+}
+
+/// Whether a well-formed JSON text escapes half of a surrogate pair without the other half.
+fn has_lone_surrogate(token: &[u8]) -> bool {
+    let escaped = |at: usize| match token.get(at..at + 6) {
+        Some([b'\\', b'u', digits @ ..]) => {
+            std::str::from_utf8(digits).ok().and_then(|digits| u16::from_str_radix(digits, 16).ok())
+        }
+        _ => None,
+    };
+    let mut at = 0;
+    while let Some(distance) = memchr::memchr(b'\\', &token[at..]) {
+        at += distance;
+        at += match escaped(at) {
+            None => 2,
+            Some(0xD800..=0xDBFF) if matches!(escaped(at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => return true,
+            Some(_) => 6,
+        };
+        if at >= token.len() {
+            return false;
+        }
+    }
+    false
 }
 
 fn copied(token: &[u8], path: &[String], exclude: &[FieldPath], hides_texts: bool) -> String {
@@ -116,6 +143,22 @@ impl Copy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_halves_of_surrogate_pairs_are_replaced() {
+        let cases: &[(&str, &str)] = &[
+            (r#"["\uD801\udc37"]"#, r#"["\uD801\udc37"]"#),
+            (r#"["\\uD801"]"#, r#"["\\uD801"]"#),
+            (r#"{"a": "\u00e9\n", "b": "\\"}"#, r#"{"a": "\u00e9\n", "b": "\\"}"#),
+            (r#"["\uD801"]"#, "[\"\u{fffd}\"]"),
+            (r#"["\uD801x\udc37"]"#, "[\"\u{fffd}x\u{fffd}\"]"),
+            (r#"["\uD801\uD801\udc37"]"#, "[\"\u{fffd}\u{10437}\"]"),
+            (r#"["\udc37\"#, "null"),
+        ];
+        for (token, expected) in cases {
+            assert_eq!(kept_json(token.as_bytes(), &[], &[]), *expected, "{token}");
+        }
+    }
 
     #[test]
     fn excluded_fields_are_in_no_excerpt() {
