@@ -5,10 +5,12 @@ use super::Warehouse;
 use duckdb::{AccessMode, Config, Connection};
 use serde_json::Value;
 
-/// Requires that every resource of the reports on stdout, one a line, accounts for what it received.
+/// Requires that every resource of the reports on stdout, one a line, accounts for what it received. What other commands
+/// print of resources is no report of a run: it tells no end.
 #[track_caller]
 pub(crate) fn check_reports(stdout: &str, transcript: impl Fn() -> String) {
-    for report in stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    let printed = stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    for report in printed.filter(|printed| printed.get("finished_at").is_some()) {
         for (name, resource) in report["resources"].as_object().into_iter().flatten() {
             if resource["stored"] == false {
                 continue;
