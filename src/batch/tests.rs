@@ -414,19 +414,19 @@ fn record() -> impl Strategy<Value = String> {
 /// Rows of each table as a warehouse has them in the end that keeps what it was given and converts it at each change.
 fn stored(spec: DecodeSpec, pages: &[String]) -> BTreeMap<String, Vec<Vec<String>>> {
     let (mut decoder, mut catalog) = (Decoder::new(spec, &Catalog::default()), Catalog::default());
-    let mut tables: BTreeMap<String, (Table, Vec<Vec<ArrayRef>>)> = BTreeMap::new();
+    // A batch without columns still has rows, so they are counted beside it.
+    let mut tables: BTreeMap<String, (Table, Vec<(usize, Vec<ArrayRef>)>)> = BTreeMap::new();
     for page in pages {
         let chunks = decoder.decode(&[page.as_bytes()], &[]).unwrap().chunks;
         for part in catalog.fit("t", &chunks, &HashSet::new()).unwrap() {
             let (before, batches) = tables.entry(part.table.name.clone()).or_insert((part.table.clone(), Vec::new()));
-            for batch in batches.iter_mut() {
-                let rows = batch.first().map_or(0, |column| column.len());
+            for (rows, batch) in batches.iter_mut() {
                 let convert = |column: &crate::schema::catalog::Column| match before
                     .columns
                     .iter()
                     .position(|b| b.source == column.source)
                 {
-                    None => new_null_array(&column.data_type().arrow(), rows),
+                    None => new_null_array(&column.data_type().arrow(), *rows),
                     Some(at) => match column.recast_since(&before.columns[at]) {
                         Some(recast) => recast.apply(&batch[at]).unwrap(),
                         None => batch[at].clone(),
@@ -435,14 +435,14 @@ fn stored(spec: DecodeSpec, pages: &[String]) -> BTreeMap<String, Vec<Vec<String
                 *batch = part.table.columns.iter().map(convert).collect();
             }
             let own = part.batches[0].num_columns() - part.table.columns.len();
-            batches.extend(part.batches.iter().map(|b| b.columns()[own..].to_vec()));
+            batches.extend(part.batches.iter().map(|b| (b.num_rows(), b.columns()[own..].to_vec())));
             *before = part.table;
         }
     }
-    let text = |(table, batches): (Table, Vec<Vec<ArrayRef>>)| {
+    let text = |(table, batches): (Table, Vec<(usize, Vec<ArrayRef>)>)| {
         let mut rows = Vec::new();
-        for batch in batches {
-            for row in 0..batch.first().map_or(0, |column| column.len()) {
+        for (count, batch) in batches {
+            for row in 0..count {
                 let valid = table.columns.iter().zip(&batch).filter(|(_, array)| array.is_valid(row));
                 let cell = |(column, array): (&crate::schema::catalog::Column, &ArrayRef)| {
                     format!("{}={}", column.name, value_text(array, row, column.data_type(), Default::default()))
