@@ -411,11 +411,13 @@ fn record() -> impl Strategy<Value = String> {
     })
 }
 
+/// A batch with its number of rows: one without columns still has rows.
+type Counted = (usize, Vec<ArrayRef>);
+
 /// Rows of each table as a warehouse has them in the end that keeps what it was given and converts it at each change.
 fn stored(spec: DecodeSpec, pages: &[String]) -> BTreeMap<String, Vec<Vec<String>>> {
     let (mut decoder, mut catalog) = (Decoder::new(spec, &Catalog::default()), Catalog::default());
-    // A batch without columns still has rows, so they are counted beside it.
-    let mut tables: BTreeMap<String, (Table, Vec<(usize, Vec<ArrayRef>)>)> = BTreeMap::new();
+    let mut tables: BTreeMap<String, (Table, Vec<Counted>)> = BTreeMap::new();
     for page in pages {
         let chunks = decoder.decode(&[page.as_bytes()], &[]).unwrap().chunks;
         for part in catalog.fit("t", &chunks, &HashSet::new()).unwrap() {
@@ -439,7 +441,7 @@ fn stored(spec: DecodeSpec, pages: &[String]) -> BTreeMap<String, Vec<Vec<String
             *before = part.table;
         }
     }
-    let text = |(table, batches): (Table, Vec<(usize, Vec<ArrayRef>)>)| {
+    let text = |(table, batches): (Table, Vec<Counted>)| {
         let mut rows = Vec::new();
         for (count, batch) in batches {
             for row in 0..count {
